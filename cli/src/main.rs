@@ -1,0 +1,2 @@
+//! The `medina` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Solidity sources, compiled artifacts and Rust bindings of the contract suite.

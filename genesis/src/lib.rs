@@ -1,0 +1,1 @@
+//! Reads, checks and makes chain specs.

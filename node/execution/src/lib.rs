@@ -1,0 +1,1 @@
+//! Turns a block or call into its result.

@@ -1,0 +1,1 @@
+//! Owns every task, timer and shutdown; the only place where outputs become deeds.

@@ -1,0 +1,1 @@
+//! Keeps blocks, state and the consensus record, one atomic batch per block.

@@ -1,0 +1,31 @@
+//! Names what every crate talks about: heights, blocks, certificates, validator
+//! sets, the chain spec as plain data, wire forms and every limit.
+//!
+//! Nothing here performs input or output. Everything that can arrive from a
+//! socket or a disk is decoded with a bound and an error, never a panic.
+
+mod block;
+mod certificate;
+mod chain_spec;
+mod keys;
+pub mod limits;
+mod numbers;
+mod schedule;
+mod state_changes;
+mod validators;
+pub mod wire;
+
+pub use block::{
+    Block, BlockDecodeError, Receipt, RecoveredBlock, RecoveredTransaction, SealedBlock,
+    Transaction, TransactionDecodeError,
+};
+pub use certificate::{Certificate, CertificateError, commit_message};
+pub use chain_spec::{
+    ChainSpec, ConsensusEngine, ConsensusParameters, ContractDirectory, ED25519_PRECOMPILE,
+    GasCreditParameters, GasPolicy, HeaderRules, MeteredGas, PermissionMode,
+};
+pub use keys::{KeyError, NodePublicKey, NodeSecretKey, NodeSignature};
+pub use numbers::{Height, Round};
+pub use schedule::{HeightContext, ProposerSchedule};
+pub use state_changes::{AccountChange, AccountState, StateChanges, StorageChange};
+pub use validators::{Validator, ValidatorSet, ValidatorSetError};

@@ -1,0 +1,1 @@
+//! Wallet, typed market client and gateway library.

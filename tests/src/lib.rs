@@ -1,0 +1,1 @@
+//! Simulator, networks of processes, real clients and the rules of the house.
