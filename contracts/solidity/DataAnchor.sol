@@ -10,7 +10,7 @@ import {IDataAnchor} from "./interfaces/IDataAnchor.sol";
 import {IIdentity} from "./interfaces/IIdentity.sol";
 import {ISensorRegistry} from "./interfaces/ISensorRegistry.sol";
 
-/// @inheritdoc IDataAnchor
+/// @notice See IDataAnchor.
 contract DataAnchor is IDataAnchor, Acting, EIP712 {
     struct Source {
         uint64 seq;

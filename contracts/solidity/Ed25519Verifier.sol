@@ -7,7 +7,7 @@ import {IERC7913SignatureVerifier} from "@openzeppelin/contracts/interfaces/IERC
 /// @notice A signer is this contract's address ‖ 32-byte key; the signed message is the 32-byte hash.
 contract Ed25519Verifier is IERC7913SignatureVerifier {
     /// Input: 32-byte key ‖ 64-byte signature ‖ message; output: 32-byte 1 if valid, else nothing.
-    address private constant ED25519 = 0x000000000000000000000000000000000000Ed25;
+    address private constant ED25519 = 0x000000000000000000000000000000000000ed25;
 
     /// @inheritdoc IERC7913SignatureVerifier
     function verify(bytes calldata key, bytes32 hash, bytes calldata signature) external view returns (bytes4) {

@@ -7,7 +7,7 @@ import {MedinaModule} from "./base/MedinaModule.sol";
 import {Roles} from "./base/Roles.sol";
 import {IIdentity} from "./interfaces/IIdentity.sol";
 
-/// @inheritdoc IIdentity
+/// @notice See IIdentity.
 /// @custom:oz-upgrades-unsafe-allow constructor
 contract Identity is IIdentity, MedinaModule, EIP712 {
     struct UserRecord {
@@ -29,6 +29,8 @@ contract Identity is IIdentity, MedinaModule, EIP712 {
         mapping(bytes32 key => bytes32 userId) nullifiers;
         /// Ids with role Administrator, so that no call can leave none of them active.
         bytes32[] administrators;
+        /// Messages of `rotate` that have worked.
+        mapping(bytes32 structHash => bool) rotations;
     }
 
     /// keccak256(abi.encode(uint256(keccak256("medina.storage.Identity")) - 1)) & ~bytes32(uint256(0xff))
@@ -129,6 +131,8 @@ contract Identity is IIdentity, MedinaModule, EIP712 {
         if (next == address(0) || $.ids[next] != 0) revert AccountTaken();
         bytes32 hash = keccak256(abi.encode(ROTATION, userId, next, deadline));
         if (!SignatureChecker.isValidSignatureNow(next, _hashTypedDataV4(hash), nextSig)) revert BadSignature();
+        if ($.rotations[hash]) revert BadSignature();
+        $.rotations[hash] = true;
         address old = u.account;
         delete $.ids[old];
         $.ids[next] = userId;

@@ -7,7 +7,7 @@ import {ERC20Capped} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20C
 import {ERC20Permit, IERC20Permit, Nonces} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {IMedinaToken} from "./interfaces/IMedinaToken.sol";
 
-/// @inheritdoc IMedinaToken
+/// @notice See IMedinaToken.
 contract MedinaToken is IMedinaToken, ERC20Capped, ERC20Permit, AccessManaged {
     address public immutable override treasury;
 

@@ -9,7 +9,7 @@ import {Roles} from "./base/Roles.sol";
 import {IIdentity} from "./interfaces/IIdentity.sol";
 import {ISensorRegistry} from "./interfaces/ISensorRegistry.sol";
 
-/// @inheritdoc ISensorRegistry
+/// @notice See ISensorRegistry.
 /// @custom:oz-upgrades-unsafe-allow constructor state-variable-immutable
 contract SensorRegistry is ISensorRegistry, MedinaModule, Acting, EIP712 {
     /// `head` is the first 20 bytes of the signer: the account, or the verifier of a longer key.
@@ -40,6 +40,8 @@ contract SensorRegistry is ISensorRegistry, MedinaModule, Acting, EIP712 {
         mapping(bytes32 id => uint64) retiredCells;
         mapping(bytes32 id => bytes32 org) offers;
         mapping(address verifier => bool) verifiers;
+        /// Messages of `rotateKey` that have worked, by keccak256(abi.encode(struct hash, signer)).
+        mapping(bytes32 message => bool) rotations;
     }
 
     /// keccak256(abi.encode(uint256(keccak256("medina.storage.SensorRegistry")) - 1)) & ~bytes32(uint256(0xff))
@@ -97,9 +99,13 @@ contract SensorRegistry is ISensorRegistry, MedinaModule, Acting, EIP712 {
         bytes32 hash = keccak256(abi.encode(KEY_ROTATION, id, deadline));
         _checkDevice(signer, deadline, hash, sig);
         Storage storage $ = _storage();
+        bytes32 message = keccak256(abi.encode(hash, signer));
+        if ($.rotations[message]) revert BadDeviceKey();
+        $.rotations[message] = true;
         bytes32 old = keccak256(_signerOf(id, d));
         uint64 cell = $.devices[old].cell;
         delete $.devices[old];
+        delete $.keys[id];
         _reserve(signer, cell);
         _setSigner(id, d, signer);
         emit KeyRotated(id, signer);
@@ -213,8 +219,7 @@ contract SensorRegistry is ISensorRegistry, MedinaModule, Acting, EIP712 {
 
     function _setSigner(bytes32 id, Record storage d, bytes calldata signer) private {
         d.head = address(bytes20(signer[:20]));
-        bytes storage key = _storage().keys[id];
-        if (signer.length > 20 || key.length > 0) _storage().keys[id] = signer[20:];
+        if (signer.length > 20) _storage().keys[id] = signer[20:];
     }
 
     function _signerOf(bytes32 id, Record storage d) private view returns (bytes memory) {

@@ -14,6 +14,8 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 abstract contract MedinaModule is AccessManagedUpgradeable, UUPSUpgradeable, ReentrancyGuardTransient {
     /// A number, length or score is outside what its function documents.
     error OutOfRange();
+    /// The caller's business role or organisation does not allow this.
+    error NotPermitted();
 
     constructor() {
         _disableInitializers();

@@ -48,6 +48,7 @@ interface IFederationRegistry {
     error NotOwner();
     error NotShared();
     error Duplicate();
+    error TooEarly();
 
     /// @notice The caller's organisation founds a federation, is its first member and invites others.
     /// @param c at most 16
@@ -72,6 +73,9 @@ interface IFederationRegistry {
 
     /// @notice All shares of the leaver end; the last leaver removes the federation.
     function leaveFederation(bytes32 fed) external;
+
+    /// @notice Anyone lets a revoked or erased organisation's membership end.
+    function lapse(bytes32 fed, bytes32 org) external;
 
     /// @notice The owner opens at most 64 resources, with or without barter.
     function share(bytes32 fed, bytes32[] calldata resources, bool[] calldata bartered) external;

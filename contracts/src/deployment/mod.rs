@@ -1,0 +1,21 @@
+//! The whole suite as an ordered list of transactions of one deployer.
+//!
+//! The deployer starts at nonce 0, so every address is known before the first transaction; modules name each
+//! other by immutables and have no setters. The order is that of the specification, section 14. At the end ADMIN
+//! is the governor's and the deployer holds no role.
+//!
+//! # Deviations
+//!
+//! The first users are seeded by `Identity.initialize` instead of certified enrolments: a genesis has no person
+//! to check. A seeded id has certifier 0 and does not expire; everybody later comes by `enrol`.
+
+mod addresses;
+mod parameters;
+mod plan;
+
+pub use addresses::ContractAddresses;
+pub use parameters::{
+    DeploymentParameters, MarketParameters, OrganisationSeed, TokenHolder, TokenParameters,
+    TrustParameters,
+};
+pub use plan::{DeploymentPlan, Step, plan};

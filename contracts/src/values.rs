@@ -1,0 +1,193 @@
+//! The numbers behind the contracts' enums and roles, by name.
+//!
+//! The bindings carry enums as `u8`; these constants and conversions are the one place that knows what they mean.
+
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        #[repr(u8)]
+        pub enum $name { $($(#[$variant_doc])* $variant = $value),+ }
+
+        impl From<$name> for u8 {
+            fn from(value: $name) -> Self {
+                value as Self
+            }
+        }
+
+        impl TryFrom<u8> for $name {
+            type Error = UnknownValue;
+
+            fn try_from(value: u8) -> Result<Self, UnknownValue> {
+                match value {
+                    $($value => Ok(Self::$variant),)+
+                    _ => Err(UnknownValue { name: stringify!($name), value }),
+                }
+            }
+        }
+    };
+}
+
+/// A contract answered with a number that this version does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value} is no {name}")]
+pub struct UnknownValue {
+    /// What was expected.
+    pub name: &'static str,
+    /// What was there.
+    pub value: u8,
+}
+
+wire_enum!(
+    /// `ISensorRegistry.Type`.
+    ResourceType {
+        /// Measures.
+        Sensor = 0,
+        /// Acts.
+        Actuator = 1,
+        /// Both, or neither.
+        Device = 2,
+        /// A service such as a store; the only one that promises no period.
+        Service = 3,
+    }
+);
+
+wire_enum!(
+    /// `IDataMarketplace.Kind`.
+    ListingKind {
+        /// Readings of a resource as they come.
+        Stream = 0,
+        /// An anchored root.
+        Dataset = 1,
+        /// What a resource does on request.
+        Service = 2,
+        /// Algorithms that visit the data.
+        Compute = 3,
+    }
+);
+
+wire_enum!(
+    /// `IDataMarketplace.Price`.
+    Price {
+        /// Nothing to pay.
+        Free = 0,
+        /// Once.
+        Fixed = 1,
+        /// By signed counts; refused until a later version.
+        PerUnit = 2,
+        /// By time; refused until a later version.
+        Period = 3,
+    }
+);
+
+wire_enum!(
+    /// `IDataMarketplace.State`.
+    OrderState {
+        /// No such order.
+        None = 0,
+        /// Paid into escrow, to be delivered.
+        Funded = 1,
+        /// To be confirmed or disputed.
+        Delivered = 2,
+        /// Running.
+        Active = 3,
+        /// Waiting for an arbiter.
+        Disputed = 4,
+        /// Closed; the seller has the money or a part of it.
+        Completed = 5,
+        /// Closed; the buyer has the money.
+        Refunded = 6,
+    }
+);
+
+wire_enum!(
+    /// `IBarteringCoupons.Kind`.
+    CouponKind {
+        /// No coupon.
+        Null = 0,
+        /// Counted uses.
+        Discrete = 1,
+        /// A time from the first use on.
+        Periodic = 2,
+    }
+);
+
+wire_enum!(
+    /// `IBarteringCoupons.CStatus`.
+    CouponStatus {
+        /// Unknown, or cleaned up.
+        NotRegistered = 0,
+        /// Can be used.
+        Valid = 1,
+        /// Used up or run out.
+        Consumed = 2,
+        /// Taken back.
+        Revoked = 3,
+        /// Registered with other fields.
+        Mismatch = 4,
+    }
+);
+
+wire_enum!(
+    /// Business roles of `Identity`.
+    BusinessRole {
+        /// Reads.
+        Visitor = 0,
+        /// Buys, rates.
+        Member = 1,
+        /// Acts for the organisation: registers, lists.
+        Manager = 2,
+        /// Flags content.
+        Moderator = 3,
+        /// Rules users and organisations.
+        Administrator = 4,
+    }
+);
+
+wire_enum!(
+    /// `IIdentity.Status` of ids and organisations.
+    IdentityStatus {
+        /// Unknown.
+        None = 0,
+        /// In force.
+        Active = 1,
+        /// Until lifted.
+        Suspended = 2,
+        /// For ever.
+        Revoked = 3,
+        /// Gone but for its nullifier.
+        Erased = 4,
+        /// Waits for the organisation's admin.
+        Pending = 5,
+    }
+);
+
+/// `status` of resources and listings: 1 live.
+pub const STATUS_LIVE: u8 = 1;
+/// 2 paused.
+pub const STATUS_PAUSED: u8 = 2;
+/// 3 retired, final.
+pub const STATUS_RETIRED: u8 = 3;
+/// Added while a Moderator's flag is set.
+pub const STATUS_FLAGGED: u8 = 128;
+
+/// Roles of the AccessManager.
+pub mod access_roles {
+    /// Sets roles; held by the governor and the [`Gatekeeper`](crate::bindings::gatekeeper).
+    pub const ADMIN: u64 = 0;
+    /// Upgrades, parameters, allow lists.
+    pub const GOVERNOR: u64 = 1;
+    /// Cancels scheduled operations, closes targets.
+    pub const GUARDIAN: u64 = 2;
+    /// Signs enrolments.
+    pub const CERTIFIER: u64 = 3;
+    /// Resolves disputes.
+    pub const ARBITER: u64 = 4;
+    /// Reports metrics.
+    pub const MONITOR: u64 = 5;
+    /// Mints tokens.
+    pub const MINTER: u64 = 6;
+    /// Everybody; what begins something asks for it, so that a target can be closed.
+    pub const PUBLIC: u64 = u64::MAX;
+}
