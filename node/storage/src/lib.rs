@@ -1,1 +1,42 @@
 //! Keeps blocks, state and the consensus record, one atomic batch per block.
+//!
+//! ```text
+//! execution -- StateChanges --> state_root_after --> StateRootUpdate
+//!                                                        |
+//! consensus -- Certificate --> commit(BlockCommit) <-----+
+//!                                  |  one RocksDB write batch
+//!                                  v
+//!  headers bodies receipts indices certificates contexts   (append only)
+//!  accounts slots code                                     (latest, flat)
+//!  account trie, storage tries                             (latest, by path)
+//!  history of all four                                     (what was overwritten)
+//!  consensus record
+//! ```
+//!
+//! Execution reads the flat tables and never a trie; the trie is only read to
+//! be updated and to prove. Old blocks are answered from the history with one
+//! seek per value or node. Every column family is on one page in `schema.rs`.
+//!
+//! All bytes from the disk are decoded with a check: damage is an error that
+//! names table and key, never a panic. RocksDB's own checksums cover every
+//! block and log record, and each trie node is compared with its hash.
+
+mod blocks;
+mod commit;
+mod database;
+mod encoding;
+mod error;
+mod keys;
+mod schema;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+pub use commit::{BlockCommit, GenesisState, SyncMode};
+pub use error::StorageError;
+pub use state::{
+    AccountProof, HistoricalState, LatestState, SlotProof, StateReader, StateRootUpdate,
+};
+pub use store::{Head, OpenOptions, Store};

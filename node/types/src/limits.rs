@@ -112,3 +112,94 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Gas available to a permission question; more counts as failure.
 pub const PERMISSION_CALL_GAS_MAX: u64 = 1_000_000;
+
+/// Threads of the JSON-RPC server that read the store at once; further
+/// requests wait.
+pub const RPC_READERS_MAX: usize = 32;
+
+/// Requests that wait for a thread of one lane; further ones are refused as busy.
+pub const RPC_WAITING_MAX: usize = 4_096;
+
+/// Blocks of one `eth_feeHistory` (geth's bound); more are cut to it.
+pub const RPC_FEE_HISTORY_BLOCKS_MAX: u64 = 1_024;
+
+/// Percentiles of one `eth_feeHistory` (geth's bound).
+pub const RPC_FEE_PERCENTILES_MAX: usize = 100;
+
+/// Storage slots of one `eth_getProof` (geth's bound).
+pub const RPC_PROOF_SLOTS_MAX: usize = 1_024;
+
+/// Hashes of pending transactions remembered for polling filters; a filter that
+/// polls too seldom misses the oldest.
+pub const RPC_PENDING_HASHES_MAX: usize = 16_384;
+
+/// Longest time that `eth_sendRawTransactionSync` waits for a receipt.
+pub const RPC_RECEIPT_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Messages that wait for one slow WebSocket reader; then its subscriptions pause.
+pub const RPC_WEBSOCKET_MESSAGES_MAX: u32 = 1_024;
+
+/// Analysed contract codes kept in memory (about 27 KB each at most); at the
+/// bound the cache starts anew.
+pub const CODE_CACHE_ENTRIES_MAX: usize = 512;
+
+/// Peers whose links are remembered with their rates and cool-downs; beyond it
+/// peers without a link are forgotten.
+pub const PEERS_REMEMBERED_MAX: usize = 1_024;
+
+/// Connections of one peer at once: both sides may dial at the same moment,
+/// and a dead one may not be noticed yet.
+pub const PEER_CONNECTIONS_MAX: u32 = 3;
+
+/// Connections that are still shaking hands.
+pub const PENDING_CONNECTIONS_MAX: u32 = 64;
+
+/// Frames that wait to be written to one peer on one stream. A full consensus
+/// queue costs the connection, a full bulk queue the message.
+pub const PEER_QUEUE_FRAMES_MAX: usize = 8_192;
+
+/// Bytes of consensus frames that wait to be written to one peer.
+pub const PEER_CONSENSUS_QUEUE_BYTES_MAX: usize = 4 * CONSENSUS_MESSAGE_BYTES_MAX;
+
+/// Bytes of all other frames that wait to be written to one peer.
+pub const PEER_BULK_QUEUE_BYTES_MAX: usize = 4 * PEER_MESSAGE_BYTES_MAX;
+
+/// Bytes of one peer's messages that the node has not looked at yet, per
+/// stream; the stream is not read meanwhile.
+pub const PEER_INBOUND_BYTES_MAX: usize = 2 * CONSENSUS_MESSAGE_BYTES_MAX;
+
+/// Network events that wait for the node, per urgency; then streams are not
+/// read, and gossip and block requests are dropped.
+pub const NETWORK_EVENTS_MAX: usize = 1_024;
+
+/// Orders to the network that wait; further gossip is dropped.
+pub const NETWORK_COMMANDS_MAX: usize = 1_024;
+
+/// How long a peer that sent something malformed or too much is not let in.
+pub const PEER_COOLDOWN: Duration = Duration::from_secs(30);
+
+/// Time in which a new connection must have said who it is and where it stands.
+pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// First delay before a lost peer is dialled again; it doubles up to the largest.
+pub const REDIAL_DELAY_MIN: Duration = Duration::from_millis(200);
+
+/// Largest delay before a lost peer is dialled again.
+pub const REDIAL_DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// Block requests of one peer that are worked on at once.
+pub const SYNC_REQUESTS_PER_PEER_MAX: usize = 4;
+
+/// Time for one block request and its answer.
+pub const SYNC_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Bytes of one answer to a block request: the answer is cut after the block
+/// that passes [`SYNC_RESPONSE_BYTES_MAX`], and certificates come on top.
+pub const SYNC_ANSWER_BYTES_MAX: usize = SYNC_RESPONSE_BYTES_MAX + BLOCK_BYTES_MAX + 1024 * 1024;
+
+/// Buckets of gas credit kept in memory; full ones are dropped first, and at the
+/// bound a stranger draws on the shared bucket alone.
+pub const GAS_CREDIT_BUCKETS_MAX: usize = 65_536;
+
+/// Blocks with receipts that the JSON-RPC server keeps decoded.
+pub const RPC_BLOCKS_CACHED_MAX: usize = 16;

@@ -1,0 +1,140 @@
+//! Reading what blocks left behind. A block never changes once it is there, so
+//! these reads need no snapshot.
+
+use crate::database::{corrupt, decode};
+use crate::schema::{Table, meta};
+use crate::{StorageError, Store, encoding, keys};
+use alloy_consensus::Header;
+use alloy_primitives::{B256, keccak256};
+use medina_types::{
+    Block, Certificate, Height, HeightContext, Receipt, RecoveredBlock, SealedBlock,
+};
+
+impl Store {
+    /// Hash of the genesis block, `None` before genesis.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] or [`StorageError::Database`], as for every read below.
+    pub fn genesis_hash(&self) -> Result<Option<B256>, StorageError> {
+        self.read(Table::Meta, meta::GENESIS, encoding::read_hash)
+    }
+
+    /// Height of the block with this hash.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn number_of_hash(&self, hash: B256) -> Result<Option<Height>, StorageError> {
+        self.read(Table::HeightsByHash, hash.as_slice(), encoding::read_height)
+    }
+
+    /// Header by height.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn header_by_number(&self, height: Height) -> Result<Option<Header>, StorageError> {
+        self.read(Table::Headers, &keys::height(height), encoding::read_header)
+    }
+
+    /// Header by hash.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn header_by_hash(&self, hash: B256) -> Result<Option<Header>, StorageError> {
+        let height = self.number_of_hash(hash)?;
+        Ok(height
+            .map(|height| self.header_by_number(height))
+            .transpose()?
+            .flatten())
+    }
+
+    /// Hash of the block at a height.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn hash_of_number(&self, height: Height) -> Result<Option<B256>, StorageError> {
+        let header = self.database().get(Table::Headers, &keys::height(height))?;
+        Ok(header.map(|header| keccak256(&*header)))
+    }
+
+    /// Block with the senders of its transactions, by height.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn block_by_number(&self, height: Height) -> Result<Option<RecoveredBlock>, StorageError> {
+        let Some(header) = self.header_by_number(height)? else {
+            return Ok(None);
+        };
+        let key = keys::height(height);
+        let (body, senders) = self
+            .read(Table::Bodies, &key, encoding::read_body)?
+            .ok_or_else(|| corrupt(Table::Bodies, &key, "the body of a known header is missing"))?;
+        let sealed = SealedBlock::new(Block::new(header, body));
+        Ok(Some(RecoveredBlock::new_unchecked(sealed, senders)))
+    }
+
+    /// Block with the senders of its transactions, by hash.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn block_by_hash(&self, hash: B256) -> Result<Option<RecoveredBlock>, StorageError> {
+        let height = self.number_of_hash(hash)?;
+        Ok(height
+            .map(|height| self.block_by_number(height))
+            .transpose()?
+            .flatten())
+    }
+
+    /// Receipts of a block, one per transaction.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn receipts(&self, height: Height) -> Result<Option<Vec<Receipt>>, StorageError> {
+        self.read(
+            Table::Receipts,
+            &keys::height(height),
+            encoding::read_receipts,
+        )
+    }
+
+    /// Block and index of a transaction.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn transaction_location(&self, hash: B256) -> Result<Option<(Height, u64)>, StorageError> {
+        let location = self.read(
+            Table::TransactionIndex,
+            hash.as_slice(),
+            encoding::read_borsh::<encoding::StoredLocation>,
+        )?;
+        Ok(location.map(|location| (location.height, location.index)))
+    }
+
+    /// Proof that a block was decided; genesis has none.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn certificate(&self, height: Height) -> Result<Option<Certificate>, StorageError> {
+        self.read(
+            Table::Certificates,
+            &keys::height(height),
+            encoding::read_borsh,
+        )
+    }
+
+    /// Validators and proposers *of* a height, from 1 to the head's next.
+    ///
+    /// # Errors
+    /// See [`Self::genesis_hash`].
+    pub fn context_at(&self, height: Height) -> Result<Option<HeightContext>, StorageError> {
+        self.read(Table::Contexts, &keys::height(height), encoding::read_borsh)
+    }
+
+    fn read<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, encoding::Reason>,
+    ) -> Result<Option<T>, StorageError> {
+        decode(table, key, self.database().get(table, key)?, read)
+    }
+}

@@ -1,0 +1,337 @@
+//! The store: one writer that extends the head, any number of readers.
+
+use crate::commit::{self, BlockCommit, GenesisState, SyncMode};
+use crate::database::{Database, corrupt};
+use crate::schema::{CONSENSUS_RECORD, Table};
+use crate::state::{
+    AccountProof, HistoricalState, LatestState, StateRootUpdate, account_proof, compute_root,
+};
+use crate::{StorageError, keys};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, U256};
+use alloy_trie::EMPTY_ROOT_HASH;
+use medina_types::{Certificate, Height, HeightContext, StateChanges};
+use parking_lot::{Mutex, RwLock};
+use std::{fmt, path::Path, sync::Arc};
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Bytes of the block cache, shared by all tables, index blocks included.
+    pub block_cache_bytes: usize,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            block_cache_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// The last block and what the next one builds on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its number.
+    pub height: Height,
+    /// Its hash.
+    pub hash: B256,
+    /// Its header.
+    pub header: Header,
+    /// Validators and proposers of the next height.
+    pub context: HeightContext,
+    /// Proof that it was decided; genesis needs none.
+    pub certificate: Option<Certificate>,
+}
+
+/// Blocks, state and the consensus record of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    /// `None` until genesis is there.
+    head: RwLock<Option<Arc<Head>>>,
+    /// Held by whoever moves the head.
+    writer: Mutex<()>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let height = self.try_head().map(|head| head.height);
+        formatter
+            .debug_struct("Store")
+            .field("head", &height)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in a folder, or makes one in an empty or new folder.
+    ///
+    /// # Errors
+    /// [`StorageError::Foreign`], [`StorageError::NewerSchema`],
+    /// [`StorageError::OlderSchema`], [`StorageError::Locked`],
+    /// [`StorageError::Unreadable`]; [`StorageError::Corrupt`] if the head does
+    /// not read back.
+    pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, StorageError> {
+        let database = Database::open(path.as_ref(), &options)?;
+        let store = Self(Arc::new(Inner {
+            database,
+            head: RwLock::new(None),
+            writer: Mutex::new(()),
+        }));
+        let head = store.read_head()?.map(Arc::new);
+        *store.0.head.write() = head;
+        Ok(store)
+    }
+
+    /// Writes the genesis block, or checks that the one there is the same.
+    ///
+    /// # Errors
+    /// [`StorageError::WrongGenesis`], [`StorageError::StateRootMismatch`], or a
+    /// failure of the database.
+    pub fn initialize_genesis(&self, genesis: &GenesisState) -> Result<(), StorageError> {
+        let _writer = self.0.writer.lock();
+        let expected = genesis.header.hash_slow();
+        if let Some(found) = self.genesis_hash()? {
+            let same = found == expected;
+            return if same {
+                Ok(())
+            } else {
+                Err(StorageError::WrongGenesis { expected, found })
+            };
+        }
+        let view = self.0.database.view();
+        let root = compute_root(&view, expected, EMPTY_ROOT_HASH, &genesis.state)?;
+        check_root(&genesis.header, &root)?;
+        let mut batch = self.0.database.batch();
+        commit::write_genesis(&mut batch, &view, genesis, (expected, &root))?;
+        batch.write(SyncMode::Synced)?;
+        self.set_head(Head {
+            height: Height::GENESIS,
+            hash: expected,
+            header: genesis.header.clone(),
+            context: genesis.context.clone(),
+            certificate: None,
+        });
+        Ok(())
+    }
+
+    /// The last block.
+    ///
+    /// # Panics
+    /// Before [`Self::initialize_genesis`]; see [`Self::try_head`].
+    #[must_use]
+    pub fn head(&self) -> Arc<Head> {
+        self.try_head()
+            .expect("genesis is initialized before anybody asks for the head")
+    }
+
+    /// The last block, `None` before genesis.
+    #[must_use]
+    pub fn try_head(&self) -> Option<Arc<Head>> {
+        self.0.head.read().clone()
+    }
+
+    /// The state of the head, fixed at this moment.
+    #[must_use]
+    pub fn state(&self) -> LatestState<'_> {
+        LatestState::new(self.0.database.view())
+    }
+
+    /// The state right after an old block.
+    ///
+    /// # Errors
+    /// [`StorageError::UnknownHeight`] above the head.
+    pub fn state_at(&self, height: Height) -> Result<HistoricalState<'_>, StorageError> {
+        HistoricalState::new(self.0.database.view(), height)
+    }
+
+    /// The state root after changes on top of the head.
+    ///
+    /// # Errors
+    /// [`StorageError::ChangesOffState`] if the changes were computed on another
+    /// state, or a failure of the database.
+    pub fn state_root_after(
+        &self,
+        changes: &StateChanges,
+    ) -> Result<StateRootUpdate, StorageError> {
+        let view = self.0.database.view();
+        let head = view.head()?.ok_or(StorageError::NotInitialized)?;
+        let header = self
+            .header_by_number(head.height)?
+            .ok_or_else(|| no_header(head.height))?;
+        compute_root(&view, head.hash(), header.state_root, changes)
+    }
+
+    /// Makes a block the head: one batch, all or nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::NotOnHead`], [`StorageError::StateRootMismatch`],
+    /// [`StorageError::ReceiptCount`]; the head then stays. After
+    /// [`StorageError::Database`] the caller stops: the disk is full or broken.
+    pub fn commit(&self, commit: BlockCommit<'_>) -> Result<(), StorageError> {
+        let _writer = self.0.writer.lock();
+        self.check_commit(&commit)?;
+        let mut batch = self.0.database.batch();
+        commit::write_block(&mut batch, &self.0.database.view(), &commit)?;
+        batch.write(commit.sync)?;
+        self.set_head(Head {
+            height: commit.block.height(),
+            hash: commit.block.hash(),
+            header: commit.block.header().clone(),
+            context: commit.context.clone(),
+            certificate: Some(commit.certificate.clone()),
+        });
+        Ok(())
+    }
+
+    fn check_commit(&self, commit: &BlockCommit<'_>) -> Result<(), StorageError> {
+        let head = self.try_head().ok_or(StorageError::NotInitialized)?;
+        let (header, height) = (commit.block.header(), commit.block.height());
+        let follows = header.parent_hash == head.hash && height == head.height.next();
+        if !follows || commit.root.base != head.hash {
+            let parent = if follows {
+                commit.root.base
+            } else {
+                header.parent_hash
+            };
+            let (head_height, head) = (head.height, head.hash);
+            return Err(StorageError::NotOnHead {
+                height,
+                parent,
+                head_height,
+                head,
+            });
+        }
+        let transactions = commit.block.sealed.transactions().len();
+        let receipts = commit.receipts.len();
+        if transactions != receipts || transactions != commit.block.senders.len() {
+            return Err(StorageError::ReceiptCount {
+                height,
+                transactions,
+                receipts,
+            });
+        }
+        check_root(header, &commit.root)
+    }
+
+    fn set_head(&self, head: Head) {
+        *self.0.head.write() = Some(Arc::new(head));
+    }
+
+    /// Puts deferred commits on the disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Database`].
+    pub fn flush(&self) -> Result<(), StorageError> {
+        self.0.database.sync()
+    }
+
+    /// Replaces the record of the consensus engine; on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`StorageError::Database`].
+    pub fn put_consensus_record(&self, record: &[u8]) -> Result<(), StorageError> {
+        let mut batch = self.0.database.batch();
+        batch.put(Table::Consensus, CONSENSUS_RECORD, record);
+        batch.write(SyncMode::Synced)
+    }
+
+    /// The current record of the consensus engine.
+    ///
+    /// # Errors
+    /// [`StorageError::Database`].
+    pub fn consensus_record(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        let record = self.database().get(Table::Consensus, CONSENSUS_RECORD)?;
+        Ok(record.map(|record| record.to_vec()))
+    }
+
+    /// Proves an account and slots of it against a block's state root.
+    ///
+    /// # Errors
+    /// [`StorageError::UnknownHeight`] above the head.
+    pub fn proof_at(
+        &self,
+        height: Height,
+        address: Address,
+        slots: &[U256],
+    ) -> Result<AccountProof, StorageError> {
+        let view = self.0.database.view();
+        let head = view.head_height()?;
+        if height > head {
+            return Err(StorageError::UnknownHeight {
+                asked: height,
+                head,
+            });
+        }
+        let header = self
+            .header_by_number(height)?
+            .ok_or_else(|| no_header(height))?;
+        account_proof(&view, (height, header.state_root), address, slots)
+    }
+
+    /// Copies the store, as it is now, to a folder that does not exist yet. It
+    /// can be taken while the node runs; the copy opens like any store.
+    ///
+    /// # Errors
+    /// [`StorageError::CheckpointExists`] or [`StorageError::Database`].
+    pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), StorageError> {
+        self.0.database.checkpoint(path.as_ref())
+    }
+
+    /// The head as it lies on the disk, checked as far as one read each allows.
+    fn read_head(&self) -> Result<Option<Head>, StorageError> {
+        let Some(stored) = self.0.database.view().head()? else {
+            return Ok(None);
+        };
+        let (height, hash) = (stored.height, stored.hash());
+        let header = self
+            .header_by_number(height)?
+            .ok_or_else(|| no_header(height))?;
+        let found = header.hash_slow();
+        if found != hash {
+            let reason = format!("the header's hash is {found}, the head's {hash}");
+            return Err(corrupt(Table::Headers, &keys::height(height), reason));
+        }
+        let next = keys::height(height.next());
+        let context = self
+            .context_at(height.next())?
+            .ok_or_else(|| corrupt(Table::Contexts, &next, "the next height's is missing"))?;
+        let certificate = self.certificate(height)?;
+        // Proving any account reads the first nodes of the trie against the root.
+        self.proof_at(height, Address::ZERO, &[])?;
+        Ok(Some(Head {
+            height,
+            hash,
+            header,
+            context,
+            certificate,
+        }))
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+}
+
+fn check_root(header: &Header, update: &StateRootUpdate) -> Result<(), StorageError> {
+    let (expected, computed) = (header.state_root, update.root);
+    if expected == computed {
+        return Ok(());
+    }
+    Err(StorageError::StateRootMismatch {
+        height: Height(header.number),
+        expected,
+        computed,
+    })
+}
+
+fn no_header(height: Height) -> StorageError {
+    corrupt(
+        Table::Headers,
+        &keys::height(height),
+        "the header of a known block is missing",
+    )
+}

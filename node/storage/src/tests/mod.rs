@@ -1,0 +1,8 @@
+//! The store as its users meet it: whole chains on a real folder.
+
+mod chain;
+mod committing;
+mod corruption;
+mod crash;
+mod history;
+mod opening;
