@@ -1,0 +1,128 @@
+//! What a header must say before anything is executed.
+//!
+//! [`medina`] are our chains' rules, [`ethereum`] those of public test vectors.
+//! What only execution can tell (gas used, roots, bloom, requests) is compared
+//! afterwards, in `validate`.
+
+pub(crate) mod ethereum;
+pub(crate) mod medina;
+
+use crate::{InvalidBlock, evm::MachineRules};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, proofs::calculate_transaction_root};
+use alloy_primitives::{B64, U256};
+use medina_types::{Block, ChainSpec, HeaderRules, HeightContext, limits};
+use revm::primitives::hardfork::SpecId;
+
+/// What a block is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct ParentOf<'a> {
+    /// Hash of the parent.
+    pub hash: alloy_primitives::B256,
+    /// Its header.
+    pub header: &'a Header,
+    /// Validators of the block's height.
+    pub context: &'a HeightContext,
+}
+
+/// Checks header and body of a block by the chain's rules, without executing it.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_block(
+    spec: &ChainSpec,
+    rules: &MachineRules,
+    parent: ParentOf<'_>,
+    block: &Block,
+    encoded_bytes: usize,
+) -> Result<(), InvalidBlock> {
+    if rules.fork.is_enabled_in(SpecId::OSAKA) {
+        check_size(encoded_bytes)?;
+    }
+    check_common(parent, &block.header)?;
+    match spec.header_rules {
+        HeaderRules::Medina => medina::check(spec, parent, block)?,
+        HeaderRules::Ethereum => ethereum::check(rules, parent, block)?,
+    }
+    check_body(block)
+}
+
+/// EIP-7934.
+const fn check_size(found: usize) -> Result<(), InvalidBlock> {
+    if found > limits::BLOCK_BYTES_MAX {
+        return Err(InvalidBlock::Size {
+            expected: limits::BLOCK_BYTES_MAX,
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// Rules that both worlds share.
+fn check_common(parent: ParentOf<'_>, header: &Header) -> Result<(), InvalidBlock> {
+    if header.parent_hash != parent.hash {
+        let (expected, found) = (parent.hash, header.parent_hash);
+        return Err(InvalidBlock::ParentHash { expected, found });
+    }
+    let number = parent.header.number.saturating_add(1);
+    if header.number != number {
+        return Err(InvalidBlock::Number {
+            expected: number,
+            found: header.number,
+        });
+    }
+    let (expected, found) = (limits::EXTRA_DATA_BYTES_MAX, header.extra_data.len());
+    if found > expected {
+        return Err(InvalidBlock::ExtraData { expected, found });
+    }
+    if !header.difficulty.is_zero() {
+        return Err(InvalidBlock::Difficulty {
+            expected: U256::ZERO,
+            found: header.difficulty,
+        });
+    }
+    if header.nonce != B64::ZERO {
+        return Err(InvalidBlock::Nonce {
+            expected: B64::ZERO,
+            found: header.nonce,
+        });
+    }
+    if header.ommers_hash != EMPTY_OMMER_ROOT_HASH {
+        let (expected, found) = (EMPTY_OMMER_ROOT_HASH, header.ommers_hash);
+        return Err(InvalidBlock::OmmersHash { expected, found });
+    }
+    check_no_future_fields(header)
+}
+
+fn check_no_future_fields(header: &Header) -> Result<(), InvalidBlock> {
+    if let Some(found) = header.block_access_list_hash {
+        let field = "block access list hash";
+        return Err(InvalidBlock::FutureField {
+            field,
+            found: found.to_string(),
+        });
+    }
+    if let Some(found) = header.slot_number {
+        let field = "slot number";
+        return Err(InvalidBlock::FutureField {
+            field,
+            found: found.to_string(),
+        });
+    }
+    Ok(())
+}
+
+/// The body is the one that the header names.
+fn check_body(block: &Block) -> Result<(), InvalidBlock> {
+    if !block.body.ommers.is_empty() {
+        return Err(InvalidBlock::Ommers {
+            expected: 0,
+            found: block.body.ommers.len(),
+        });
+    }
+    let expected = calculate_transaction_root(&block.body.transactions);
+    let found = block.header.transactions_root;
+    if found != expected {
+        return Err(InvalidBlock::TransactionsRoot { expected, found });
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Public blockchain tests through our own executor, store and trie.
+//!
+//! Data of others is not committed. To run: set `MEDINA_EF_TESTS` to a folder
+//! that holds `BlockchainTests`, and
+//! `cargo test -p medina-execution --test ethereum_blocks -- --ignored --nocapture`.
+//! What is counted as not run is printed; nothing is passed over in silence.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+use alloy_primitives::{Address, Bytes, U256, keccak256};
+use medina_execution::{Executor, SpecId};
+use medina_storage::{BlockCommit, GenesisState, OpenOptions, Store, SyncMode};
+use medina_types::{
+    AccountChange, AccountState, Certificate, ChainSpec, ConsensusParameters, GasCreditParameters,
+    GasPolicy, HeaderRules, HeightContext, NodeSecretKey, PermissionMode, Round, SealedBlock,
+    StateChanges, StorageChange, Validator, ValidatorSet,
+};
+use rayon::prelude::*;
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+fn bytes(value: &Value) -> Bytes {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn number(value: &Value) -> U256 {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn pre_state(pre: &Value) -> StateChanges {
+    let mut changes = StateChanges::default();
+    for (address, account) in pre.as_object().unwrap() {
+        let code = bytes(&account["code"]);
+        let code_hash = keccak256(&code);
+        let nonce = number(&account["nonce"]).to::<u64>();
+        let after = AccountState {
+            nonce,
+            balance: number(&account["balance"]),
+            code_hash,
+        };
+        let slots = account["storage"].as_object().unwrap().iter();
+        let storage = slots
+            .map(|(key, value)| {
+                let change = StorageChange {
+                    before: U256::ZERO,
+                    after: number(value),
+                };
+                (key.parse::<U256>().unwrap(), change)
+            })
+            .filter(|(_, change)| !change.after.is_zero())
+            .collect();
+        let change = AccountChange {
+            after: Some(after),
+            storage,
+            ..AccountChange::default()
+        };
+        changes
+            .accounts
+            .insert(address.parse::<Address>().unwrap(), change);
+        if !code.is_empty() {
+            changes.codes.insert(code_hash, code);
+        }
+    }
+    changes
+}
+
+fn spec(genesis: &SealedBlock) -> ChainSpec {
+    let validator = Validator {
+        key: NodeSecretKey::from_bytes([1; 32]).public_key(),
+        operator: Address::ZERO,
+    };
+    ChainSpec {
+        name: "public tests".into(),
+        chain_id: 1,
+        genesis_header: genesis.header().clone(),
+        genesis_hash: genesis.hash(),
+        header_rules: HeaderRules::Ethereum,
+        consensus: ConsensusParameters::default(),
+        gas_limit: genesis.header().gas_limit,
+        gas_policy: GasPolicy::Free(GasCreditParameters {
+            capacity_gas: 1,
+            refill_gas_per_s: 1,
+            shared_capacity_gas: 1,
+            shared_refill_gas_per_s: 1,
+        }),
+        block_reward: U256::ZERO,
+        permissions: PermissionMode::Open,
+        validators: ValidatorSet::new(vec![validator]).unwrap(),
+        contracts: Default::default(),
+    }
+}
+
+fn fork_of(network: &str) -> Option<SpecId> {
+    match network {
+        "Cancun" => Some(SpecId::CANCUN),
+        "Prague" => Some(SpecId::PRAGUE),
+        "Osaka" => Some(SpecId::OSAKA),
+        _ => None,
+    }
+}
+
+/// Imports one block; the text says why not.
+fn import(store: &Store, executor: &Executor, encoded: &[u8]) -> Result<(), String> {
+    let block = SealedBlock::decode(encoded).map_err(|error| error.to_string())?;
+    let head = store.head();
+    let executed = executor
+        .validate(store, &head, &block, |_| None)
+        .map_err(|error| error.to_string())?;
+    store
+        .commit(BlockCommit {
+            block: &executed.block,
+            receipts: &executed.receipts,
+            changes: &executed.changes,
+            root: executed.root,
+            certificate: &Certificate::new(Round::ZERO, []),
+            context: &head.context,
+            consensus_record: None,
+            sync: SyncMode::Deferred,
+        })
+        .map_err(|error| error.to_string())
+}
+
+/// `Ok(false)`: not run, because its fork is none of ours.
+fn run_case(case: &Value) -> Result<bool, String> {
+    let Some(fork) = fork_of(case["network"].as_str().unwrap()) else {
+        return Ok(false);
+    };
+    let genesis = SealedBlock::decode(&bytes(&case["genesisRLP"])).unwrap();
+    let spec = spec(&genesis);
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        block_cache_bytes: 1 << 20,
+    };
+    let store = Store::open(folder.path(), options).unwrap();
+    let state = GenesisState {
+        header: genesis.header().clone(),
+        state: pre_state(&case["pre"]),
+        context: HeightContext::genesis(spec.validators.clone()),
+    };
+    store
+        .initialize_genesis(&state)
+        .map_err(|error| format!("genesis: {error}"))?;
+    let executor = Executor::for_fork(Arc::new(spec), fork);
+    for (index, block) in case["blocks"].as_array().unwrap().iter().enumerate() {
+        let imported = import(&store, &executor, &bytes(&block["rlp"]));
+        match (imported, block.get("expectException")) {
+            (Ok(()), None) => {}
+            (Err(error), Some(exception)) => println!("XX {exception} -> {error}"),
+            (Ok(()), Some(exception)) => {
+                return Err(format!("block {index}: taken, but {exception}"));
+            }
+            (Err(error), None) => return Err(format!("block {index}: {error}")),
+        }
+    }
+    let expected = case["lastblockhash"].as_str().unwrap();
+    let head = store.head().hash.to_string();
+    if head == expected {
+        Ok(true)
+    } else {
+        Err(format!("head {head}, expected {expected}"))
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the public tests: set MEDINA_EF_TESTS to their folder"]
+fn public_blockchain_tests_end_at_their_head() {
+    let root = std::env::var("MEDINA_EF_TESTS").expect("MEDINA_EF_TESTS names the folder");
+    let mut found = Vec::new();
+    files(&Path::new(&root).join("BlockchainTests"), &mut found);
+    found.sort();
+    let results: Vec<_> = found
+        .par_iter()
+        .flat_map_iter(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let cases: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+            cases
+                .into_iter()
+                .map(|(name, case)| (name, run_case(&case)))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let failed: Vec<_> = results
+        .iter()
+        .filter(|(_, result)| result.is_err())
+        .collect();
+    let not_run = results
+        .iter()
+        .filter(|(_, result)| *result == Ok(false))
+        .count();
+    println!(
+        "{} cases, {} failed, {not_run} not run",
+        results.len(),
+        failed.len()
+    );
+    for (name, result) in &failed {
+        println!("{name}: {}", result.as_ref().unwrap_err());
+    }
+    assert!(!results.is_empty() && failed.is_empty());
+}
