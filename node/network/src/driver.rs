@@ -1,0 +1,503 @@
+//! The one task that owns the swarm: dials, gossips, asks for blocks.
+//!
+//! It never waits for the node: connections make no progress while the swarm
+//! is not polled. What it hands over is offered, not pushed; direct messages do
+//! not pass here at all.
+
+use crate::{
+    KnownPeer, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerGate,
+    SyncReply,
+    dialing::DialSchedule,
+    events,
+    gossip::{self, Gossip, Topics},
+    identity,
+    links::Links,
+    shared::{Command, Shared},
+    sync::{self, SyncBehaviour, SyncEvent},
+};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder,
+    connection_limits::{self, ConnectionLimits},
+    core::multiaddr::Protocol,
+    gossipsub, noise, ping,
+    request_response::{self, OutboundRequestId, ResponseChannel},
+    swarm::{
+        NetworkBehaviour, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+    tcp, yamux,
+};
+use medina_types::{
+    NodePublicKey, limits,
+    wire::{SyncRequest, SyncResponse},
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How often a link is tried; an unanswered try ends it.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    limits: connection_limits::Behaviour,
+    links: Links,
+    sync: SyncBehaviour,
+    gossip: gossipsub::Behaviour,
+    ping: ping::Behaviour,
+}
+
+/// Starts the network.
+pub struct Network;
+
+impl Network {
+    /// Listens, dials and admits from now on. Must run inside tokio.
+    ///
+    /// # Errors
+    /// [`NetworkError::Listen`] when the address is taken, [`NetworkError::Setup`].
+    pub fn start(
+        config: NetworkConfig,
+        gate: Arc<dyn PeerGate>,
+    ) -> Result<(NetworkHandle, NetworkEvents), NetworkError> {
+        let own_key = config.secret.public_key();
+        let topics = Topics::of(gate.our_status().genesis);
+        let (event_sender, network_events) = events::channel();
+        let (command_sender, commands) = mpsc::channel(limits::NETWORK_COMMANDS_MAX);
+        let shared = Arc::new(Shared::new(own_key, gate, event_sender, command_sender));
+        let mut swarm = build_swarm(&config, shared.clone(), &topics)?;
+        listen(&mut swarm, config.listen)?;
+
+        let (listening_sender, listening) = watch::channel(None);
+        let stop = Arc::new(watch::Sender::new(false));
+        let mut driver = Driver {
+            swarm,
+            shared: shared.clone(),
+            topics: topics.clone(),
+            dials: DialSchedule::new(own_key),
+            requests: BTreeMap::new(),
+            answers: FuturesUnordered::new(),
+            listening: listening_sender,
+        };
+        driver.set_known_peers(config.peers);
+        tokio::spawn(driver.run(commands, stop.subscribe()));
+        Ok((
+            NetworkHandle {
+                shared,
+                topics,
+                stop,
+                listening,
+            },
+            network_events,
+        ))
+    }
+}
+
+fn build_swarm(
+    config: &NetworkConfig,
+    shared: Arc<Shared>,
+    topics: &Topics,
+) -> Result<Swarm<Behaviour>, NetworkError> {
+    let setup = |error: &dyn std::fmt::Display| NetworkError::Setup(error.to_string());
+    let keypair = identity::keypair(&config.secret);
+    let peers_max = u32::try_from(limits::PEERS_MAX).expect("a few hundred peers");
+    let connections = ConnectionLimits::default()
+        .with_max_pending_incoming(Some(limits::PENDING_CONNECTIONS_MAX))
+        .with_max_established(Some(peers_max))
+        .with_max_established_per_peer(Some(limits::PEER_CONNECTIONS_MAX));
+    let behaviour = Behaviour {
+        limits: connection_limits::Behaviour::new(connections),
+        links: Links::new(shared),
+        sync: sync::behaviour(),
+        gossip: gossip::behaviour(&keypair, topics).map_err(|error| setup(&error))?,
+        ping: ping::Behaviour::new(
+            ping::Config::new()
+                .with_interval(PING_INTERVAL)
+                .with_timeout(PING_TIMEOUT),
+        ),
+    };
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default(),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .map_err(|error| setup(&error))?
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| setup(&error))?
+        .build();
+    Ok(swarm)
+}
+
+fn listen(swarm: &mut Swarm<Behaviour>, address: SocketAddr) -> Result<(), NetworkError> {
+    swarm
+        .listen_on(multiaddr(address))
+        .map(|_| ())
+        .map_err(|error| NetworkError::Listen {
+            address,
+            reason: error.to_string(),
+        })
+}
+
+fn multiaddr(address: SocketAddr) -> Multiaddr {
+    Multiaddr::from(address.ip()).with(Protocol::Tcp(address.port()))
+}
+
+/// A block request that waits for its answer.
+struct PendingRequest {
+    peer: NodePublicKey,
+    request: SyncRequest,
+    answer: oneshot::Sender<Result<SyncResponse, NetworkError>>,
+}
+
+/// What the node answered to a peer's request, with the way back.
+type Answer = (ResponseChannel<SyncResponse>, Option<SyncResponse>);
+
+struct Driver {
+    swarm: Swarm<Behaviour>,
+    shared: Arc<Shared>,
+    topics: Topics,
+    dials: DialSchedule,
+    requests: BTreeMap<OutboundRequestId, PendingRequest>,
+    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    listening: watch::Sender<Option<SocketAddr>>,
+}
+
+impl Driver {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let due = self.dials.next_due();
+            tokio::select! {
+                // An error means that the last handle is gone.
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(command) = commands.recv() => self.on_command(command),
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                Some((channel, response)) = self.answers.next() => {
+                    if let Some(response) = response {
+                        // The peer may be gone meanwhile.
+                        let _ = self.swarm.behaviour_mut().sync.send_response(channel, response);
+                    }
+                }
+                () = wait_until(due) => self.dial_due(),
+            }
+        }
+        tracing::debug!("network stopped");
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Publish { topic, bytes } => self.publish(topic, bytes),
+            Command::Request {
+                peer,
+                request,
+                answer,
+            } => self.request(peer, request, answer),
+            Command::SetKnownPeers(peers) => self.set_known_peers(peers),
+            Command::Close { connection } => {
+                self.swarm.close_connection(connection);
+            }
+        }
+    }
+
+    fn publish(&mut self, topic: gossipsub::TopicHash, bytes: Vec<u8>) {
+        let size = bytes.len();
+        match self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
+            Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {}
+            Err(error) => tracing::debug!(%error, size, "gossip not sent"),
+        }
+    }
+
+    fn request(
+        &mut self,
+        peer: NodePublicKey,
+        request: SyncRequest,
+        answer: oneshot::Sender<Result<SyncResponse, NetworkError>>,
+    ) {
+        let id = identity::peer_id(&peer).filter(|id| self.swarm.is_connected(id));
+        let Some(id) = id else {
+            let _ = answer.send(Err(NetworkError::NotConnected(peer)));
+            return;
+        };
+        let id = self.swarm.behaviour_mut().sync.send_request(&id, request);
+        self.requests.insert(
+            id,
+            PendingRequest {
+                peer,
+                request,
+                answer,
+            },
+        );
+    }
+
+    fn set_known_peers(&mut self, peers: Vec<KnownPeer>) {
+        let swarm = &self.swarm;
+        let is_connected =
+            |key: &NodePublicKey| identity::peer_id(key).is_some_and(|id| swarm.is_connected(&id));
+        self.dials.set_peers(peers, is_connected, Instant::now());
+    }
+
+    fn dial_due(&mut self) {
+        for (key, addresses) in self.dials.take_due(Instant::now()) {
+            let Some(peer) = identity::peer_id(&key) else {
+                tracing::warn!(%key, "a known peer's key is no ed25519 key");
+                continue;
+            };
+            let options = DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(addresses.into_iter().map(multiaddr).collect())
+                // From the listening port, two nodes that dial each other at
+                // once would open one TCP connection with two dialers.
+                .allocate_new_port()
+                .build();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(%key, %error, "cannot dial");
+                self.dials.on_failed(&key, Instant::now(), rand::random());
+            }
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let now = Instant::now();
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_sync(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                if let Some(key) = identity::node_key(&peer_id) {
+                    self.dials.on_connected(&key, now);
+                }
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established: 0,
+                ..
+            } => {
+                if let Some(key) = identity::node_key(&peer_id) {
+                    self.dials.on_disconnected(&key, now, rand::random());
+                }
+            }
+            SwarmEvent::OutgoingConnectionError {
+                peer_id: Some(peer),
+                error,
+                ..
+            } => {
+                if let Some(key) = identity::node_key(&peer) {
+                    tracing::debug!(%key, %error, "dial failed");
+                    self.dials.on_failed(&key, now, rand::random());
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "the listener for peers has a problem");
+            }
+            SwarmEvent::ListenerClosed { reason, .. } => {
+                tracing::error!(?reason, "the listener for peers closed");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_listening(&mut self, address: &Multiaddr) {
+        let Some(address) = crate::links::socket_address(address) else {
+            return;
+        };
+        self.listening.send_if_modified(|known| {
+            let is_first = known.is_none();
+            if is_first {
+                tracing::info!(%address, key = %self.shared.own_key, "listening for peers");
+                *known = Some(address);
+            }
+            is_first
+        });
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(latency) => {
+                if let Some(key) = identity::node_key(&event.peer) {
+                    self.shared.table().set_latency(&key, latency);
+                }
+            }
+            Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                tracing::debug!(peer = %event.peer, %error, "a link does not answer");
+                self.swarm.close_connection(event.connection);
+            }
+        }
+    }
+
+    fn on_sync(&mut self, event: SyncEvent) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request {
+                    request, channel, ..
+                } => {
+                    self.on_sync_request(peer, request, channel);
+                }
+                request_response::Message::Response {
+                    request_id,
+                    response,
+                } => {
+                    self.on_sync_response(request_id, response);
+                }
+            },
+            request_response::Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
+                if let request_response::OutboundFailure::Io(error) = &error {
+                    self.expel_if_malformed(peer, error);
+                }
+                if let Some(pending) = self.requests.remove(&request_id) {
+                    let (peer, reason) = (pending.peer, error.to_string());
+                    let _ = pending
+                        .answer
+                        .send(Err(NetworkError::RequestFailed { peer, reason }));
+                }
+            }
+            request_response::Event::InboundFailure { peer, error, .. } => {
+                if let request_response::InboundFailure::Io(error) = &error {
+                    self.expel_if_malformed(peer, error);
+                }
+            }
+            request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    fn on_sync_request(
+        &mut self,
+        peer: PeerId,
+        request: SyncRequest,
+        channel: ResponseChannel<SyncResponse>,
+    ) {
+        let Some(from) = identity::node_key(&peer) else {
+            return;
+        };
+        if !self.shared.table().is_connected(&from) {
+            return;
+        }
+        if !sync::is_within_bounds(request) {
+            self.expel(peer, &format!("asked for {} blocks at once", request.count));
+            return;
+        }
+        if !self.may_send(peer) || self.answers.len() >= limits::NETWORK_EVENTS_MAX {
+            return;
+        }
+        let (reply, response) = SyncReply::new();
+        if self.shared.events.offer_bulk(NetworkEvent::SyncRequested {
+            from,
+            request,
+            reply,
+        }) {
+            self.answers
+                .push(response.map(|response| (channel, response.ok())).boxed());
+        }
+    }
+
+    fn on_sync_response(&mut self, id: OutboundRequestId, response: SyncResponse) {
+        let Some(PendingRequest {
+            peer,
+            request,
+            answer,
+        }) = self.requests.remove(&id)
+        else {
+            return;
+        };
+        let result = if sync::is_answer_to(request, &response) {
+            Ok(response)
+        } else {
+            let reason = "more blocks than asked for".to_owned();
+            self.shared.table().expel(peer, &reason, Instant::now());
+            Err(NetworkError::RequestFailed { peer, reason })
+        };
+        // Whoever asked may have lost interest.
+        let _ = answer.send(result);
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        let gossipsub::Event::Message {
+            propagation_source,
+            message_id,
+            message,
+        } = event
+        else {
+            return;
+        };
+        let decoded = if self.may_send(propagation_source) {
+            gossip::decode(&self.topics, &message.topic, &message.data)
+                .map_err(|error| self.expel(propagation_source, &error.to_string()))
+        } else {
+            Err(())
+        };
+        let acceptance = match decoded {
+            Ok(gossip) => {
+                self.deliver_gossip(propagation_source, message.source, gossip);
+                gossipsub::MessageAcceptance::Accept
+            }
+            Err(()) => gossipsub::MessageAcceptance::Reject,
+        };
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+    }
+
+    fn deliver_gossip(&self, passed_on_by: PeerId, author: Option<PeerId>, gossip: Gossip) {
+        let key = |peer: Option<PeerId>| peer.and_then(|peer| identity::node_key(&peer));
+        let event = match gossip {
+            Gossip::Transactions(transactions) => {
+                key(Some(passed_on_by)).map(|from| NetworkEvent::Gossip { from, transactions })
+            }
+            Gossip::Head(status) => key(author).map(|from| {
+                self.shared.table().set_status(&from, status);
+                NetworkEvent::HeadAnnounced { from, status }
+            }),
+        };
+        if let Some(event) = event {
+            // Full: the node is behind; pool hashes and later heads make up for it.
+            self.shared.events.offer_bulk(event);
+        }
+    }
+
+    /// Counts a message against the peer's rate; too many cost its links.
+    fn may_send(&mut self, peer: PeerId) -> bool {
+        let Some(key) = identity::node_key(&peer) else {
+            return false;
+        };
+        let may_send = self.shared.table().try_take_message(key, Instant::now());
+        if !may_send {
+            self.expel(peer, "too many messages per second");
+        }
+        may_send
+    }
+
+    fn expel_if_malformed(&mut self, peer: PeerId, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData {
+            self.expel(peer, &error.to_string());
+        }
+    }
+
+    fn expel(&mut self, peer: PeerId, reason: &str) {
+        if let Some(key) = identity::node_key(&peer) {
+            let seconds = limits::PEER_COOLDOWN.as_secs();
+            tracing::warn!(%key, reason, "disconnecting a peer, kept away for {seconds} s");
+            self.shared.table().expel(key, reason, Instant::now());
+        }
+        // Also a connection that has not exchanged statuses yet; none is no error.
+        let _ = self.swarm.disconnect_peer_id(peer);
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

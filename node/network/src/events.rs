@@ -1,0 +1,178 @@
+//! What the network tells the node, in two queues: urgent before bulk.
+
+use medina_types::{
+    NodePublicKey, limits,
+    wire::{PeerMessage, PeerStatus, SyncRequest, SyncResponse},
+};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// Something that happened on a link.
+#[derive(Debug)]
+pub enum NetworkEvent {
+    /// A peer passed the gate and showed the same protocol and genesis. Also
+    /// comes after a [`NetworkEvent::PeerDisconnected`] when one of two
+    /// connections was lost: what was under way may be lost, repeat it.
+    PeerConnected {
+        /// Its key.
+        key: NodePublicKey,
+        /// Where its chain stands.
+        status: PeerStatus,
+    },
+    /// The link is gone, and messages under way may be lost. Bulk messages
+    /// received before may still follow.
+    PeerDisconnected {
+        /// Its key.
+        key: NodePublicKey,
+    },
+    /// A direct message, never [`PeerMessage::Status`].
+    Message {
+        /// Who sent it.
+        from: NodePublicKey,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// A peer asks for blocks; the count is within its bound.
+    SyncRequested {
+        /// Who asks.
+        from: NodePublicKey,
+        /// For what.
+        request: SyncRequest,
+        /// Takes the answer; dropped, the peer gets an error.
+        reply: SyncReply,
+    },
+    /// Transactions from the gossip, each within its size, otherwise unchecked.
+    Gossip {
+        /// Who passed them on, not always who sent them first.
+        from: NodePublicKey,
+        /// EIP-2718 bytes.
+        transactions: Vec<Vec<u8>>,
+    },
+    /// A node's head moved.
+    HeadAnnounced {
+        /// Whose head; perhaps no direct peer of ours.
+        from: NodePublicKey,
+        /// Where its chain stands.
+        status: PeerStatus,
+    },
+}
+
+/// Takes the answer to one block request.
+#[derive(Debug)]
+pub struct SyncReply(oneshot::Sender<SyncResponse>);
+
+impl SyncReply {
+    /// A reply and where its answer arrives.
+    #[must_use]
+    pub fn new() -> (Self, oneshot::Receiver<SyncResponse>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Answers. A peer that is gone meanwhile is no error.
+    pub fn send(self, response: SyncResponse) {
+        let _ = self.0.send(response);
+    }
+}
+
+/// An event and the bytes it holds of its sender's budget until it is taken.
+pub(crate) struct Queued {
+    event: NetworkEvent,
+    _budget: Option<OwnedSemaphorePermit>,
+}
+
+/// Receiving end of the events.
+pub struct NetworkEvents {
+    urgent: mpsc::Receiver<Queued>,
+    bulk: mpsc::Receiver<Queued>,
+}
+
+impl NetworkEvents {
+    /// The next event: connections and consensus first. `None` once the network
+    /// was shut down. Safe to cancel.
+    pub async fn recv(&mut self) -> Option<NetworkEvent> {
+        tokio::select! {
+            biased;
+            Some(queued) = self.urgent.recv() => Some(queued.event),
+            Some(queued) = self.bulk.recv() => Some(queued.event),
+            else => None,
+        }
+    }
+
+    /// The next event if one waits.
+    pub fn try_recv(&mut self) -> Option<NetworkEvent> {
+        let queued = self
+            .urgent
+            .try_recv()
+            .or_else(|_| self.bulk.try_recv())
+            .ok()?;
+        Some(queued.event)
+    }
+}
+
+/// Sending end of the events.
+#[derive(Clone)]
+pub(crate) struct EventSender {
+    urgent: mpsc::Sender<Queued>,
+    bulk: mpsc::Sender<Queued>,
+}
+
+/// Both ends.
+pub(crate) fn channel() -> (EventSender, NetworkEvents) {
+    let (urgent, urgent_receiver) = mpsc::channel(limits::NETWORK_EVENTS_MAX);
+    let (bulk, bulk_receiver) = mpsc::channel(limits::NETWORK_EVENTS_MAX);
+    (
+        EventSender { urgent, bulk },
+        NetworkEvents {
+            urgent: urgent_receiver,
+            bulk: bulk_receiver,
+        },
+    )
+}
+
+impl EventSender {
+    /// Waits for room; nobody listening any more is no error, we are stopping.
+    pub(crate) async fn send_urgent(
+        &self,
+        event: NetworkEvent,
+        budget: Option<OwnedSemaphorePermit>,
+    ) {
+        let _ = self
+            .urgent
+            .send(Queued {
+                event,
+                _budget: budget,
+            })
+            .await;
+    }
+
+    /// Waits for room behind all urgent events.
+    pub(crate) async fn send_bulk(
+        &self,
+        event: NetworkEvent,
+        budget: Option<OwnedSemaphorePermit>,
+    ) {
+        let _ = self
+            .bulk
+            .send(Queued {
+                event,
+                _budget: budget,
+            })
+            .await;
+    }
+
+    /// Drops the event when there is no room: for gossip and requests only,
+    /// which the swarm's task hands over and must not wait for.
+    pub(crate) fn offer_bulk(&self, event: NetworkEvent) -> bool {
+        let offered = self
+            .bulk
+            .try_send(Queued {
+                event,
+                _budget: None,
+            })
+            .is_ok();
+        if !offered {
+            metrics::counter!("medina_network_events_dropped_total").increment(1);
+        }
+        offered
+    }
+}

@@ -1,0 +1,289 @@
+//! What all parts of the network share: the table of peers, told the time, and
+//! the channels.
+
+use crate::{
+    KnownPeer, NetworkError, NetworkEvent, PeerGate, PeerInfo,
+    events::EventSender,
+    links::{CloseSignal, Lane, OutboundFrame, OutboundQueue},
+    rate_limit::RateLimit,
+};
+use libp2p::{PeerId, gossipsub::TopicHash, swarm::ConnectionId};
+use medina_types::{
+    NodePublicKey, limits,
+    wire::{PeerStatus, SyncRequest, SyncResponse},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Two connections dialled from both sides within this time are a coincidence;
+/// otherwise the peer lost the older one and came back.
+const SIMULTANEOUS_DIAL: Duration = Duration::from_secs(5);
+
+/// A stranger is named in the log once in this time.
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Strangers remembered for that.
+const REFUSALS_REMEMBERED_MAX: usize = 1_024;
+
+/// Orders to the driver.
+pub(crate) enum Command {
+    /// Gossip these bytes.
+    Publish { topic: TopicHash, bytes: Vec<u8> },
+    /// Ask a peer for blocks.
+    Request {
+        peer: NodePublicKey,
+        request: SyncRequest,
+        answer: oneshot::Sender<Result<SyncResponse, NetworkError>>,
+    },
+    /// Dial these from now on.
+    SetKnownPeers(Vec<KnownPeer>),
+    /// End one connection.
+    Close { connection: ConnectionId },
+}
+
+/// Shared by driver, handles and supervisors.
+pub(crate) struct Shared {
+    pub(crate) own_key: NodePublicKey,
+    pub(crate) gate: Arc<dyn PeerGate>,
+    pub(crate) events: EventSender,
+    pub(crate) commands: mpsc::Sender<Command>,
+    table: Mutex<PeerTable>,
+    /// Held while a link joins or leaves, events included, so that the node
+    /// hears of connections in the order in which they changed.
+    order: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        own_key: NodePublicKey,
+        gate: Arc<dyn PeerGate>,
+        events: EventSender,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        let (table, order) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        Self {
+            own_key,
+            gate,
+            events,
+            commands,
+            table,
+            order,
+        }
+    }
+
+    /// The peer table, for one short look.
+    pub(crate) fn table(&self) -> parking_lot::MutexGuard<'_, PeerTable> {
+        self.table.lock()
+    }
+
+    /// A link is ready: the node hears of a peer that had none before.
+    /// False when the peer was expelled meanwhile.
+    pub(crate) async fn join(&self, key: NodePublicKey, link: Link, status: PeerStatus) -> bool {
+        let _order = self.order.lock().await;
+        let joined = self.table().add_link(key, link, status, Instant::now());
+        if joined == Joined::First {
+            self.events
+                .send_urgent(NetworkEvent::PeerConnected { key, status }, None)
+                .await;
+        }
+        joined != Joined::Refused
+    }
+
+    /// A link is gone, and what was under way on it may be lost: the node hears
+    /// of it even when a second link remains.
+    pub(crate) async fn leave(&self, key: NodePublicKey, connection: ConnectionId) {
+        let _order = self.order.lock().await;
+        let remaining = self.table().remove_link(&key, connection);
+        self.events
+            .send_urgent(NetworkEvent::PeerDisconnected { key }, None)
+            .await;
+        if let Some(status) = remaining {
+            self.events
+                .send_urgent(NetworkEvent::PeerConnected { key, status }, None)
+                .await;
+        }
+    }
+}
+
+/// A connection that passed the gate and the exchange of statuses.
+pub(crate) struct Link {
+    pub(crate) connection: ConnectionId,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) is_dialer: bool,
+    pub(crate) since: Instant,
+    pub(crate) consensus: OutboundQueue,
+    pub(crate) bulk: OutboundQueue,
+    pub(crate) close: CloseSignal,
+}
+
+/// What became of a new link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    First,
+    Another,
+    Refused,
+}
+
+#[derive(Default)]
+struct Peer {
+    links: Vec<Link>,
+    status: Option<PeerStatus>,
+    latency: Option<Duration>,
+    rate: Option<RateLimit>,
+    cooldown_until: Option<Instant>,
+}
+
+/// Peers with their links, rates and cool-downs.
+#[derive(Default)]
+pub(crate) struct PeerTable {
+    peers: BTreeMap<NodePublicKey, Peer>,
+    refusals: BTreeMap<PeerId, Instant>,
+}
+
+impl PeerTable {
+    fn peer(&mut self, key: NodePublicKey, now: Instant) -> &mut Peer {
+        if self.peers.len() >= limits::PEERS_REMEMBERED_MAX && !self.peers.contains_key(&key) {
+            let is_kept = |peer: &Peer| {
+                !peer.links.is_empty() || peer.cooldown_until.is_some_and(|until| until > now)
+            };
+            self.peers.retain(|_, peer| is_kept(peer));
+        }
+        self.peers.entry(key).or_default()
+    }
+
+    fn add_link(
+        &mut self,
+        key: NodePublicKey,
+        link: Link,
+        status: PeerStatus,
+        now: Instant,
+    ) -> Joined {
+        if self.is_cooling_down(&key, now) {
+            return Joined::Refused;
+        }
+        let peer = self.peer(key, now);
+        for former in &peer.links {
+            let is_coincidence = former.is_dialer != link.is_dialer
+                && link.since.saturating_duration_since(former.since) < SIMULTANEOUS_DIAL;
+            if !is_coincidence {
+                former
+                    .close
+                    .close("the peer came back on a newer connection");
+            }
+        }
+        peer.status = Some(status);
+        peer.links.push(link);
+        if peer.links.len() == 1 {
+            Joined::First
+        } else {
+            Joined::Another
+        }
+    }
+
+    fn remove_link(&mut self, key: &NodePublicKey, connection: ConnectionId) -> Option<PeerStatus> {
+        let peer = self.peers.get_mut(key)?;
+        peer.links.retain(|link| link.connection != connection);
+        if peer.links.is_empty() {
+            peer.status = None;
+            peer.latency = None;
+        }
+        peer.status
+    }
+
+    /// Queues a frame on the newest link. A full consensus queue closes the
+    /// link; false when the frame goes nowhere.
+    pub(crate) fn send(&self, to: &NodePublicKey, lane: Lane, frame: OutboundFrame) -> bool {
+        let Some(link) = self.peers.get(to).and_then(|peer| peer.links.last()) else {
+            return false;
+        };
+        match lane {
+            Lane::Consensus => {
+                let is_queued = link.consensus.push(frame);
+                if !is_queued {
+                    link.close.close("it does not read its consensus messages");
+                }
+                is_queued
+            }
+            Lane::Bulk => link.bulk.push(frame),
+        }
+    }
+
+    /// Counts one message; false when the peer sends too many.
+    pub(crate) fn try_take_message(&mut self, key: NodePublicKey, now: Instant) -> bool {
+        let peer = self.peer(key, now);
+        peer.rate
+            .get_or_insert_with(|| RateLimit::new(now))
+            .try_take(now)
+    }
+
+    /// Keeps a peer away for a while and closes its links.
+    pub(crate) fn expel(&mut self, key: NodePublicKey, reason: &str, now: Instant) {
+        let peer = self.peer(key, now);
+        peer.cooldown_until = Some(now + limits::PEER_COOLDOWN);
+        for link in &peer.links {
+            link.close.close(reason);
+        }
+    }
+
+    /// Whether a peer is kept away.
+    pub(crate) fn is_cooling_down(&self, key: &NodePublicKey, now: Instant) -> bool {
+        let until = self.peers.get(key).and_then(|peer| peer.cooldown_until);
+        until.is_some_and(|until| until > now)
+    }
+
+    /// Whether a ready link to this peer exists.
+    pub(crate) fn is_connected(&self, key: &NodePublicKey) -> bool {
+        self.peers
+            .get(key)
+            .is_some_and(|peer| !peer.links.is_empty())
+    }
+
+    /// Notes a newer head of a connected peer.
+    pub(crate) fn set_status(&mut self, key: &NodePublicKey, status: PeerStatus) {
+        if let Some(peer) = self
+            .peers
+            .get_mut(key)
+            .filter(|peer| !peer.links.is_empty())
+        {
+            peer.status = Some(status);
+        }
+    }
+
+    /// Notes a round trip.
+    pub(crate) fn set_latency(&mut self, key: &NodePublicKey, latency: Duration) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.latency = Some(latency);
+        }
+    }
+
+    /// Whether the refusal of this stranger is worth a line in the log now.
+    pub(crate) fn should_log_refusal(&mut self, peer: PeerId, now: Instant) -> bool {
+        self.refusals
+            .retain(|_, at| now.saturating_duration_since(*at) < REFUSAL_LOG_INTERVAL);
+        if self.refusals.len() >= REFUSALS_REMEMBERED_MAX {
+            return false;
+        }
+        self.refusals.insert(peer, now).is_none()
+    }
+
+    /// The connected peers.
+    pub(crate) fn infos(&self) -> Vec<PeerInfo> {
+        let info = |(key, peer): (&NodePublicKey, &Peer)| {
+            let link = peer.links.last()?;
+            let (address, latency) = (link.address, peer.latency);
+            Some(PeerInfo {
+                key: *key,
+                address,
+                status: peer.status?,
+                latency,
+            })
+        };
+        self.peers.iter().filter_map(info).collect()
+    }
+}
