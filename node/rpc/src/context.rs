@@ -1,0 +1,44 @@
+//! What every method can reach.
+
+use medina_storage::{Head, Store};
+use medina_types::ChainSpec;
+use std::sync::Arc;
+
+use crate::{
+    NodeView, RpcConfig, block_cache::BlockCache, polling_filters::PollingFilters, workers::Workers,
+};
+
+/// Shared by all methods of one server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) node: Arc<dyn NodeView>,
+    pub(crate) config: Arc<RpcConfig>,
+    pub(crate) filters: Arc<PollingFilters>,
+    pub(crate) blocks: Arc<BlockCache>,
+    pub(crate) workers: Workers,
+}
+
+impl Context {
+    pub(crate) fn new(node: Arc<dyn NodeView>, config: RpcConfig) -> Self {
+        let filters = PollingFilters::new(config.filters_max, config.filter_lifetime);
+        Self {
+            node,
+            config: Arc::new(config),
+            filters: Arc::new(filters),
+            blocks: Arc::default(),
+            workers: Workers::for_this_machine(),
+        }
+    }
+
+    pub(crate) fn spec(&self) -> &ChainSpec {
+        self.node.spec()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.node.store()
+    }
+
+    pub(crate) fn head(&self) -> Arc<Head> {
+        self.node.store().head()
+    }
+}

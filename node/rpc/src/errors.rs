@@ -1,0 +1,144 @@
+//! Every error that a caller can see: code and text.
+//!
+//! Clients tell errors apart by text, so geth's words are kept where geth has
+//! some; the codes are those of EIP-1474 and execution-apis.
+
+use alloy_primitives::{B256, Bytes};
+use jsonrpsee::types::{
+    ErrorObjectOwned,
+    error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE},
+};
+use medina_storage::StorageError;
+use std::{fmt::Display, time::Duration};
+
+use crate::{SubmitError, revert::revert_message};
+
+/// What a method answers.
+pub(crate) type Answer<T> = Result<T, ErrorObjectOwned>;
+
+/// geth's code for whatever has none of its own.
+const SERVER_ERROR: i32 = -32000;
+/// EIP-1474: resource not found.
+const NOT_FOUND: i32 = -32001;
+/// EIP-1474: resource unavailable; the same request may pass later.
+const UNAVAILABLE: i32 = -32002;
+/// EIP-1474: limit exceeded.
+const LIMIT_EXCEEDED: i32 = -32005;
+/// execution-apis: execution reverted, with the returned bytes as data.
+const REVERTED: i32 = 3;
+/// EIP-7966: no receipt within the time asked for, with the hash as data.
+const RECEIPT_TIMEOUT: i32 = 4;
+
+fn plain(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(code, message, None::<()>)
+}
+
+/// -32000 with geth's words.
+pub(crate) fn server(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(SERVER_ERROR, message)
+}
+
+/// The caller's arguments do not fit.
+pub(crate) fn invalid_params(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(INVALID_PARAMS_CODE, message)
+}
+
+/// Something that must exist for the request does not.
+pub(crate) fn not_found(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(NOT_FOUND, message)
+}
+
+/// State of a block that we do not have.
+pub(crate) fn unknown_block() -> ErrorObjectOwned {
+    not_found("header not found")
+}
+
+/// A polling filter that is not installed, or not any more.
+pub(crate) fn unknown_filter() -> ErrorObjectOwned {
+    server("filter not found")
+}
+
+/// One of our bounds; the text names it.
+pub(crate) fn limit_exceeded(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(LIMIT_EXCEEDED, message)
+}
+
+/// All threads and waiting places are taken.
+pub(crate) fn busy() -> ErrorObjectOwned {
+    limit_exceeded("the node is busy; try again later")
+}
+
+/// A fault of ours.
+pub(crate) fn internal(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(INTERNAL_ERROR_CODE, message)
+}
+
+/// A fault of ours whose details belong into the log only.
+pub(crate) fn fault(error: impl Display) -> ErrorObjectOwned {
+    tracing::error!(%error, "JSON-RPC request failed");
+    internal("internal error; see the node's log")
+}
+
+/// A read that failed: an unknown block is the caller's business, the rest ours.
+pub(crate) fn storage(error: StorageError) -> ErrorObjectOwned {
+    match error {
+        StorageError::UnknownHeight { .. } => unknown_block(),
+        error => fault(error),
+    }
+}
+
+/// An EVM run that reverted.
+pub(crate) fn reverted(output: &Bytes) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(REVERTED, revert_message(output), Some(output))
+}
+
+/// No receipt in time; the transaction stays in the pool.
+pub(crate) fn receipt_timeout(hash: B256, waited: Duration) -> ErrorObjectOwned {
+    let message = format!(
+        "the transaction was added to the pool but was not included within {} ms",
+        waited.as_millis()
+    );
+    ErrorObjectOwned::owned(RECEIPT_TIMEOUT, message, Some(hash))
+}
+
+/// A transaction that the pool did not take.
+pub(crate) fn submit(error: &SubmitError) -> ErrorObjectOwned {
+    match error {
+        SubmitError::Refused(message) => server(message.clone()),
+        SubmitError::Unavailable(message) => plain(UNAVAILABLE, message.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_are_those_that_clients_look_for() {
+        let table = [
+            (
+                submit(&SubmitError::Refused("nonce too low".into())),
+                -32000,
+                "nonce too low",
+            ),
+            (unknown_block(), -32001, "header not found"),
+            (unknown_filter(), -32000, "filter not found"),
+            (busy(), -32005, "the node is busy; try again later"),
+            (reverted(&Bytes::new()), 3, "execution reverted"),
+            (invalid_params("missing value"), -32602, "missing value"),
+        ];
+        for (error, code, message) in table {
+            assert_eq!((error.code(), error.message()), (code, message));
+        }
+    }
+
+    #[test]
+    fn timeout_carries_the_hash() {
+        let error = receipt_timeout(B256::repeat_byte(1), Duration::from_secs(2));
+        assert_eq!(error.code(), 4);
+        assert_eq!(
+            error.data().unwrap().get(),
+            format!("\"{}\"", B256::repeat_byte(1))
+        );
+    }
+}

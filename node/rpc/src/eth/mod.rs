@@ -1,0 +1,28 @@
+//! The `eth` namespace, one file per subject.
+
+mod blocks;
+mod call;
+mod chain;
+mod fees;
+mod filters;
+mod logs;
+mod state;
+mod subscriptions;
+mod transactions;
+
+use jsonrpsee::server::RegisterMethodError;
+
+use crate::registry::Registry;
+
+/// Registers every `eth_` method.
+pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
+    blocks::register(registry)?;
+    call::register(registry)?;
+    chain::register(registry)?;
+    fees::register(registry)?;
+    filters::register(registry)?;
+    logs::register(registry)?;
+    state::register(registry)?;
+    subscriptions::register(registry)?;
+    transactions::register(registry)
+}

@@ -1,0 +1,177 @@
+//! Binds the port, puts the methods together and runs them until told to stop.
+
+use alloy_primitives::{B128, U128};
+use jsonrpsee::{
+    server::{
+        BatchRequestConfig, IdProvider, PingConfig, RegisterMethodError, RpcModule, Server,
+        ServerConfig, ServerHandle,
+        middleware::http::{Authority, AuthorityError, HostFilterLayer},
+    },
+    types::SubscriptionId,
+};
+use medina_types::{RecoveredTransaction, limits};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{
+    net::TcpListener,
+    sync::broadcast::{Receiver, error::RecvError},
+    task::AbortHandle,
+};
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::{
+    AllowedOrigins, NodeView, RpcConfig, RpcError, context::Context, eth, landing::LandingLayer,
+    medina, net, registry::Registry, rpc_modules, txpool, web3,
+};
+
+/// A running server. It stops when the last clone of this is dropped.
+#[derive(Clone, Debug)]
+pub struct RpcServerHandle(Arc<Running>);
+
+#[derive(Debug)]
+struct Running {
+    handle: ServerHandle,
+    /// Remembers pending transactions for polling filters.
+    memory: AbortHandle,
+    local: SocketAddr,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.memory.abort();
+    }
+}
+
+impl RpcServerHandle {
+    /// Address and port that it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.local
+    }
+
+    /// Stops taking requests; answers under way are still given.
+    pub fn stop(&self) {
+        // It may have been stopped before, which is as good.
+        let _ = self.0.handle.stop();
+        self.0.memory.abort();
+    }
+
+    /// Waits until every connection is closed.
+    pub async fn stopped(self) {
+        self.0.handle.clone().stopped().await;
+    }
+}
+
+/// Binds the port and serves until the handle is stopped or dropped. Must be
+/// called inside a tokio runtime.
+///
+/// # Errors
+/// See [`RpcError`].
+pub async fn start(
+    config: RpcConfig,
+    node: Arc<dyn NodeView>,
+) -> Result<RpcServerHandle, RpcError> {
+    let listen = config.listen;
+    let failed = |source| RpcError::Listen { listen, source };
+    let middleware = tower::ServiceBuilder::new()
+        .layer(cors(&config.origins)?)
+        .layer(host_filter(config.hosts.as_deref())?)
+        .layer(LandingLayer);
+    let server_config = server_config(&config);
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let listener = listener.into_std().map_err(failed)?;
+    let server = Server::builder()
+        .set_config(server_config)
+        .set_http_middleware(middleware)
+        .build_from_tcp(listener)
+        .map_err(failed)?;
+    let local = server.local_addr().map_err(failed)?;
+    let context = Context::new(node.clone(), config);
+    let methods = methods(context.clone())?;
+    let memory = tokio::spawn(remember_pending(context, node.subscribe_pending()));
+    let handle = server.start(methods);
+    Ok(RpcServerHandle(Arc::new(Running {
+        handle,
+        memory: memory.abort_handle(),
+        local,
+    })))
+}
+
+/// Every method of the server.
+pub(crate) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMethodError> {
+    let mut registry = Registry::new(context);
+    eth::register(&mut registry)?;
+    medina::register(&mut registry)?;
+    net::register(&mut registry)?;
+    rpc_modules::register(&mut registry)?;
+    txpool::register(&mut registry)?;
+    web3::register(&mut registry)?;
+    Ok(registry.module)
+}
+
+fn server_config(config: &RpcConfig) -> ServerConfig {
+    ServerConfig::builder()
+        .max_request_body_size(config.request_bytes_max)
+        .max_response_body_size(config.response_bytes_max)
+        .max_connections(config.connections_max)
+        .max_subscriptions_per_connection(config.subscriptions_per_connection_max)
+        .set_batch_request_config(BatchRequestConfig::Limit(config.batch_max))
+        .set_message_buffer_capacity(limits::RPC_WEBSOCKET_MESSAGES_MAX)
+        .enable_ws_ping(PingConfig::new())
+        .set_id_provider(HexIds)
+        .build()
+}
+
+/// Subscription identifiers as geth writes them, which nobody can guess.
+#[derive(Clone, Copy, Debug)]
+struct HexIds;
+
+impl IdProvider for HexIds {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        format!("{:#x}", U128::from_be_bytes(B128::random().0)).into()
+    }
+}
+
+fn cors(origins: &AllowedOrigins) -> Result<CorsLayer, RpcError> {
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
+    match origins {
+        AllowedOrigins::Any => Ok(layer.allow_origin(Any)),
+        AllowedOrigins::These(list) => {
+            let parse = |origin: &String| {
+                let is_origin = origin.contains("://") && !origin.ends_with('/');
+                let value = origin.parse().ok().filter(|_| is_origin);
+                value.ok_or_else(|| RpcError::BadOrigin(origin.clone()))
+            };
+            let list: Vec<_> = list.iter().map(parse).collect::<Result<_, _>>()?;
+            Ok(layer.allow_origin(list))
+        }
+    }
+}
+
+fn host_filter(hosts: Option<&[String]>) -> Result<HostFilterLayer, RpcError> {
+    let Some(hosts) = hosts else {
+        return Ok(HostFilterLayer::disable());
+    };
+    for host in hosts {
+        Authority::try_from(host.as_str()).map_err(|error| bad_host(host, &error))?;
+    }
+    HostFilterLayer::new(hosts.iter().map(String::as_str))
+        .map_err(|error| bad_host(&hosts.join(", "), &error))
+}
+
+fn bad_host(host: &str, error: &AuthorityError) -> RpcError {
+    RpcError::BadHost {
+        host: host.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// Keeps the hashes of pending transactions for polling filters.
+async fn remember_pending(context: Context, mut pending: Receiver<Arc<RecoveredTransaction>>) {
+    loop {
+        match pending.recv().await {
+            Ok(transaction) => context.filters.on_pending(transaction.hash()),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Bounded threads for work that blocks: disk reads and EVM runs.
+//!
+//! Two lanes. Reads are short and many; computations (calls, estimates, log
+//! scans) are long and few. A full lane makes callers wait, a full waiting room
+//! turns them away, and neither touches the other lane or the event loop.
+
+use jsonrpsee::types::ErrorObjectOwned;
+use medina_types::limits;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+use crate::errors;
+
+/// Which kind of work a method is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A few seeks in the store.
+    Read,
+    /// An EVM run or a scan over many blocks.
+    Compute,
+}
+
+/// One lane: threads at work, and callers that wait for one.
+#[derive(Clone, Debug)]
+struct Places {
+    working: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(working: usize) -> Self {
+        let waiting = working + limits::RPC_WAITING_MAX;
+        Self {
+            working: Arc::new(Semaphore::new(working)),
+            waiting: Arc::new(Semaphore::new(waiting)),
+        }
+    }
+}
+
+/// The lanes of one server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    read: Places,
+    compute: Places,
+}
+
+impl Workers {
+    /// Lanes with this many threads for computations.
+    #[must_use]
+    pub fn new(computing: usize) -> Self {
+        Self {
+            read: Places::new(limits::RPC_READERS_MAX),
+            compute: Places::new(computing.clamp(1, limits::RPC_READERS_MAX)),
+        }
+    }
+
+    /// Lanes for this machine: as many computations as it has processors, at
+    /// least two, so that one long call does not stop all others.
+    #[must_use]
+    pub fn for_this_machine() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(2, |count| count.get().max(2)))
+    }
+
+    /// Runs `work` on a blocking thread of the lane.
+    ///
+    /// # Errors
+    /// What `work` answers; -32005 if too many callers wait already; -32603 if
+    /// `work` panics, which stays in its thread.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        work: impl FnOnce() -> Result<T, ErrorObjectOwned> + Send + 'static,
+    ) -> Result<T, ErrorObjectOwned> {
+        let places = match lane {
+            Lane::Read => &self.read,
+            Lane::Compute => &self.compute,
+        };
+        let _place = places
+            .waiting
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| errors::busy())?;
+        let permit = places
+            .working
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| errors::busy())?;
+        // The permit moves into the thread: a caller that hangs up does not
+        // make room for more work than the lane has threads.
+        let task = tokio::task::spawn_blocking(move || {
+            let answer = work();
+            drop(permit);
+            answer
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a JSON-RPC method panicked");
+            Err(errors::internal("the method failed; see the node's log"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn blocked_computations_do_not_stop_reads() {
+        let workers = Workers::new(1);
+        let (release, blocked) = mpsc::channel::<()>();
+        let busy = workers.clone();
+        let slow = tokio::spawn(async move {
+            busy.run(Lane::Compute, move || {
+                blocked.recv().map_err(|_| errors::busy())
+            })
+            .await
+        });
+        assert_eq!(workers.run(Lane::Read, || Ok(7)).await, Ok(7));
+        release.send(()).unwrap();
+        assert_eq!(slow.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_for_its_caller_only() {
+        let workers = Workers::new(1);
+        let answer = workers.run::<()>(Lane::Compute, || panic!("broken")).await;
+        assert_eq!(answer.unwrap_err().code(), -32603);
+        assert_eq!(workers.run(Lane::Compute, || Ok(1)).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn callers_beyond_the_waiting_room_are_turned_away() {
+        let workers = Workers::new(1);
+        let all = workers.compute.waiting.clone();
+        let _places = all
+            .try_acquire_many(limits::RPC_WAITING_MAX as u32 + 1)
+            .unwrap();
+        let answer = workers.run(Lane::Compute, || Ok(1)).await;
+        assert_eq!(answer.unwrap_err().code(), -32005);
+    }
+}
