@@ -1,0 +1,285 @@
+//! A genesis file as it is typed: Ethereum's usual fields and the `medina` section.
+//!
+//! Accounts may be written as other clients write them: keys with or without
+//! `0x`, balances in hexadecimal or decimal, extra keys such as `comment` or
+//! `privateKey` beside them (ignored). Everything else is strict, so that a
+//! misspelt field is an error and not a silent default.
+
+use crate::{
+    GenesisError, MedinaSection,
+    field::{Field, parse_address, parse_word},
+    limits,
+    medina_section::read_wei,
+};
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy_primitives::{Address, B256};
+use medina_types::limits::{CONFIG_FILE_BYTES_MAX, EXTRA_DATA_BYTES_MAX};
+use serde_json::Value;
+use std::{collections::BTreeMap, io::Read as _, path::Path};
+
+const TOP_LEVEL_FIELDS: &[&str] = &[
+    "config",
+    "nonce",
+    "timestamp",
+    "extraData",
+    "gasLimit",
+    "difficulty",
+    "mixHash",
+    "coinbase",
+    "alloc",
+    "baseFeePerGas",
+    "excessBlobGas",
+    "blobGasUsed",
+    "number",
+    "parentHash",
+    "gasUsed",
+    "stateRoot",
+    "hash",
+    "comment",
+    "medina",
+];
+
+/// Forks in the rules from block 0 on; Osaka is the last.
+const FORKS: &[&str] = &[
+    "homesteadBlock",
+    "daoForkBlock",
+    "eip150Block",
+    "eip155Block",
+    "eip158Block",
+    "byzantiumBlock",
+    "constantinopleBlock",
+    "petersburgBlock",
+    "istanbulBlock",
+    "muirGlacierBlock",
+    "berlinBlock",
+    "londonBlock",
+    "arrowGlacierBlock",
+    "grayGlacierBlock",
+    "mergeNetsplitBlock",
+    "terminalTotalDifficulty",
+    "shanghaiTime",
+    "cancunTime",
+    "pragueTime",
+    "osakaTime",
+];
+
+/// Consensus sections of other clients, which would be ignored silently otherwise.
+const FOREIGN_CONSENSUS: &[&str] = &[
+    "qbft", "ibft", "ibft2", "clique", "raft", "ethash", "parlia",
+];
+
+/// What stands in a genesis file. [`crate::LoadedGenesis`] is what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenesisFile {
+    /// The usual fields.
+    pub ethereum: Genesis,
+    /// What Medina adds.
+    pub medina: MedinaSection,
+}
+
+impl GenesisFile {
+    /// Reads a file of bounded size.
+    ///
+    /// # Errors
+    /// See [`GenesisError`].
+    pub fn load(path: &Path) -> Result<Self, GenesisError> {
+        let unreadable = |source| GenesisError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(CONFIG_FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
+        Self::parse(&bytes)
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    /// See [`GenesisError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, GenesisError> {
+        if bytes.len() as u64 > CONFIG_FILE_BYTES_MAX {
+            return Err(GenesisError::TooLarge {
+                max: CONFIG_FILE_BYTES_MAX,
+            });
+        }
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| GenesisError::NotJson {
+                message: error.to_string(),
+            })?;
+        Self::from_json(&value)
+    }
+
+    /// Reads parsed JSON.
+    ///
+    /// # Errors
+    /// See [`GenesisError::Field`].
+    pub fn from_json(value: &Value) -> Result<Self, GenesisError> {
+        let file = Field::root(value);
+        file.only(TOP_LEVEL_FIELDS)?;
+        let medina = MedinaSection::read(&file.get("medina"))?;
+        let ethereum = read_ethereum(&file)?;
+        let digest = medina.digest(ethereum.config.chain_id);
+        // Zero stands for "not given": no digest is zero.
+        if !ethereum.mix_hash.is_zero() && ethereum.mix_hash != digest {
+            return Err(file.get("mixHash").expected(format!(
+                "{digest}, the digest of chain id and medina section, or nothing"
+            )));
+        }
+        Ok(Self { ethereum, medina })
+    }
+
+    /// JSON of the file, `mixHash` filled in.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut ethereum = self.ethereum.clone();
+        ethereum.mix_hash = self.medina.digest(ethereum.config.chain_id);
+        let mut value = serde_json::to_value(&ethereum).expect("plain data becomes JSON");
+        let medina = serde_json::to_value(&self.medina).expect("plain data becomes JSON");
+        if let Value::Object(members) = &mut value {
+            // The accounts are long: people look for everything else first.
+            let accounts = members.remove("alloc");
+            members.insert("medina".to_owned(), medina);
+            members.extend(accounts.map(|accounts| ("alloc".to_owned(), accounts)));
+        }
+        value
+    }
+}
+
+/// Configuration of a chain that follows Osaka rules from its first block.
+#[must_use]
+pub fn osaka_config(chain_id: u64) -> ChainConfig {
+    ChainConfig {
+        chain_id,
+        homestead_block: Some(0),
+        eip150_block: Some(0),
+        eip155_block: Some(0),
+        eip158_block: Some(0),
+        byzantium_block: Some(0),
+        constantinople_block: Some(0),
+        petersburg_block: Some(0),
+        istanbul_block: Some(0),
+        berlin_block: Some(0),
+        london_block: Some(0),
+        shanghai_time: Some(0),
+        cancun_time: Some(0),
+        prague_time: Some(0),
+        osaka_time: Some(0),
+        terminal_total_difficulty: Some(alloy_primitives::U256::ZERO),
+        terminal_total_difficulty_passed: true,
+        ..ChainConfig::default()
+    }
+}
+
+fn read_ethereum(file: &Field<'_>) -> Result<Genesis, GenesisError> {
+    for (name, why) in [
+        ("difficulty", "blocks are decided by votes"),
+        ("number", "the genesis block is block 0"),
+        ("gasUsed", "the genesis block has no transactions"),
+        ("excessBlobGas", "this chain carries no blobs"),
+        ("blobGasUsed", "this chain carries no blobs"),
+    ] {
+        file.get(name).fixed(0, why)?;
+    }
+    let parent = file.get("parentHash");
+    if parent
+        .optional(Field::b256)?
+        .is_some_and(|hash| !hash.is_zero())
+    {
+        return Err(parent.expected("zero or nothing: the genesis block has no parent"));
+    }
+    let any = 0..=u64::MAX;
+    let timestamp = file.get("timestamp");
+    let timestamp = timestamp.optional(|f| f.u64(limits::TIMESTAMP_S_RANGE, "Unix seconds"))?;
+    let base_fee = file
+        .get("baseFeePerGas")
+        .optional(|f| f.u64(any.clone(), "wei per gas"))?;
+    Ok(Genesis {
+        config: osaka_config(read_chain_id(&file.get("config"))?),
+        nonce: file
+            .get("nonce")
+            .optional(|field| field.u64(any, "a nonce"))?
+            .unwrap_or(0),
+        timestamp: timestamp.unwrap_or(0),
+        extra_data: file
+            .get("extraData")
+            .optional(|field| field.bytes(EXTRA_DATA_BYTES_MAX))?
+            .unwrap_or_default(),
+        gas_limit: file.get("gasLimit").u64(limits::GAS_LIMIT_RANGE, "gas")?,
+        mix_hash: file
+            .get("mixHash")
+            .optional(Field::b256)?
+            .unwrap_or_default(),
+        coinbase: file
+            .get("coinbase")
+            .optional(Field::address)?
+            .unwrap_or_default(),
+        alloc: read_accounts(&file.get("alloc"))?,
+        base_fee_per_gas: base_fee.map(u128::from),
+        ..Genesis::default()
+    })
+}
+
+fn read_chain_id(config: &Field<'_>) -> Result<u64, GenesisError> {
+    config.entries()?;
+    for fork in FORKS {
+        config
+            .get(fork)
+            .fixed(0, "Osaka rules hold from the first block")?;
+    }
+    for foreign in FOREIGN_CONSENSUS {
+        let section = config.get(foreign);
+        if !section.is_missing() {
+            return Err(section.expected("nothing: consensus is set in medina.consensus"));
+        }
+    }
+    config
+        .get("chainId")
+        .u64(limits::CHAIN_ID_RANGE, "a chain id")
+}
+
+fn read_accounts(alloc: &Field<'_>) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
+    let mut accounts = BTreeMap::new();
+    for (name, entry) in alloc.entries()? {
+        let address = parse_address(name)
+            .ok_or_else(|| entry.expected("an address of 40 hexadecimal digits as the key"))?;
+        if accounts.insert(address, read_account(&entry)?).is_some() {
+            return Err(entry.expected("every account once; this one is here twice"));
+        }
+    }
+    Ok(accounts)
+}
+
+fn read_account(entry: &Field<'_>) -> Result<GenesisAccount, GenesisError> {
+    entry.entries()?;
+    let nonce = entry
+        .get("nonce")
+        .optional(|field| field.u64(0..=u64::MAX - 1, "a nonce"))?;
+    let code = entry
+        .get("code")
+        .optional(|field| field.bytes(limits::CODE_BYTES_MAX))?;
+    let storage = entry.get("storage").optional(read_storage)?;
+    Ok(GenesisAccount {
+        nonce: nonce.filter(|nonce| *nonce != 0),
+        balance: entry.get("balance").optional(read_wei)?.unwrap_or_default(),
+        code: code.filter(|code| !code.is_empty()),
+        storage: storage.filter(|storage| !storage.is_empty()),
+        private_key: None,
+    })
+}
+
+fn read_storage(field: &Field<'_>) -> Result<BTreeMap<B256, B256>, GenesisError> {
+    let mut storage = BTreeMap::new();
+    for (name, entry) in field.entries()? {
+        let slot = parse_word(name)
+            .ok_or_else(|| entry.expected("a slot of up to 64 hexadecimal digits as the key"))?;
+        let value = parse_word(entry.text(66)?)
+            .ok_or_else(|| entry.expected("a value of up to 64 hexadecimal digits"))?;
+        // A slot of zero is no slot.
+        if !value.is_zero() && storage.insert(slot, value).is_some() {
+            return Err(entry.expected("every slot once; this one is here twice"));
+        }
+    }
+    Ok(storage)
+}

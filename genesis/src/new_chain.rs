@@ -1,0 +1,74 @@
+//! Puts together the genesis of a new chain: accounts, contracts, parameters.
+
+use crate::{
+    GenesisError, GenesisFile, MedinaSection, defaults, genesis_file::osaka_config,
+    medina_section::SECTION_VERSION, predeploy::predeployed, test_accounts::test_addresses,
+};
+use alloy_genesis::{Genesis, GenesisAccount};
+use alloy_primitives::{Address, U256};
+use medina_contracts::DeploymentParameters;
+use medina_types::{ConsensusParameters, GasPolicy, PermissionMode, ValidatorSet};
+
+/// Wei of one coin.
+const COIN: u64 = 1_000_000_000_000_000_000;
+
+/// What a new chain should be.
+#[derive(Clone, Debug)]
+pub struct ChainOptions {
+    /// Name for people.
+    pub name: String,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Engine and times.
+    pub consensus: ConsensusParameters,
+    /// Whether permissions are enforced.
+    pub permissions: PermissionMode,
+    /// Validators of height 1.
+    pub validators: ValidatorSet,
+    /// Holds all coins and roles in place of the test accounts.
+    pub admin: Option<Address>,
+    /// Time of the genesis block, Unix seconds.
+    pub timestamp_s: u64,
+}
+
+/// Makes the genesis of a new chain with all contracts deployed.
+///
+/// # Errors
+/// [`GenesisError::Predeploy`].
+pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
+    let holders = options
+        .admin
+        .map_or_else(test_addresses, |admin| vec![admin]);
+    let parameters = DeploymentParameters::development(&holders);
+    let predeployed = predeployed(&parameters, options)?;
+    let mut alloc = predeployed.accounts;
+    for holder in holders {
+        let balance = U256::from(defaults::COINS_PER_ACCOUNT) * U256::from(COIN);
+        alloc
+            .entry(holder)
+            .or_insert_with(GenesisAccount::default)
+            .balance = balance;
+    }
+    let medina = MedinaSection {
+        version: SECTION_VERSION,
+        name: options.name.clone(),
+        consensus: options.consensus,
+        gas: GasPolicy::Free(defaults::GAS_CREDIT),
+        block_reward: U256::ZERO,
+        permissions: options.permissions,
+        validators: options.validators.clone(),
+        contracts: predeployed.contracts,
+        nodes: Vec::new(),
+    };
+    let ethereum = Genesis {
+        config: osaka_config(options.chain_id),
+        timestamp: options.timestamp_s,
+        gas_limit: defaults::GAS_LIMIT,
+        mix_hash: medina.digest(options.chain_id),
+        base_fee_per_gas: Some(0),
+        alloc,
+        ..Genesis::default()
+    };
+    // What we write must be what we accept, options from outside included.
+    GenesisFile::from_json(&GenesisFile { ethereum, medina }.to_json())
+}
