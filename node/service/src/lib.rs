@@ -1,1 +1,37 @@
 //! Owns every task, timer and shutdown; the only place where outputs become deeds.
+//!
+//! ```text
+//!  peers ──> peers.rs ──facts──> driver.rs <──blocks── sync.rs
+//!              │                   │   │
+//!              └─> transactions.rs │   └─> engine (consensus): decides
+//!  clients ──> view.rs ──┘   │     └─────> chain.rs: executor, store, pool
+//!                            └─> pool, gossip
+//! ```
+//!
+//! [`Node::start`] opens the database, binds the ports and spawns the tasks;
+//! [`Node::stop`] ends them within two seconds. Only the driver writes to the
+//! chain.
+
+mod admission;
+mod blocks;
+mod chain;
+mod clock;
+mod config;
+mod driver;
+mod fatal;
+mod monitoring;
+mod node;
+mod organisations;
+mod peers;
+mod sync;
+mod telemetry;
+mod transactions;
+mod view;
+
+pub use config::{
+    ConfigError, ConsensusSection, KnownNode, KnownNodes, ListenSection, LogSection, NodeConfig,
+    RpcSection,
+};
+pub use fatal::Fatal;
+pub use node::{Node, NodeError};
+pub use telemetry::start_logging;

@@ -1,0 +1,143 @@
+//! The chain as the tasks of one node share it: store, executor, pool, head.
+//!
+//! Only the consensus driver writes; everybody else reads or listens.
+
+use crate::{clock::Clock, organisations::Organisations};
+use alloy_primitives::{Address, B256, U256};
+use medina_execution::{ExecutedBlock, Executor, InvalidBlock};
+use medina_pool::{AccountView, BlockUpdate, IncludedTransaction, Pool, PoolError};
+use medina_rpc::CommittedBlock;
+use medina_storage::{BlockCommit, Head, StateReader as _, StorageError, Store, SyncMode};
+use medina_types::{Certificate, ChainSpec, Height, SealedBlock, StateChanges};
+use std::sync::Arc;
+use tokio::sync::{broadcast, watch};
+
+/// Committed blocks that a slow subscriber may lag behind before it loses some.
+const COMMITTED_BLOCKS_BUFFERED: usize = 1024;
+
+/// Shared parts of a running node. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Chain {
+    pub(crate) spec: Arc<ChainSpec>,
+    pub(crate) store: Store,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) pool: Pool,
+    pub(crate) clock: Clock,
+    organisations: Arc<Organisations>,
+    head: Arc<watch::Sender<Height>>,
+    committed: broadcast::Sender<Arc<CommittedBlock>>,
+}
+
+impl Chain {
+    pub(crate) fn new(
+        spec: Arc<ChainSpec>,
+        store: Store,
+        executor: Arc<Executor>,
+        pool: Pool,
+        organisations: Arc<Organisations>,
+        clock: Clock,
+    ) -> Self {
+        let head = Arc::new(watch::Sender::new(store.head().height));
+        let (committed, _) = broadcast::channel(COMMITTED_BLOCKS_BUFFERED);
+        Self { spec, store, executor, pool, clock, organisations, head, committed }
+    }
+
+    /// Current head of the chain.
+    pub(crate) fn head(&self) -> Arc<Head> {
+        self.store.head()
+    }
+
+    /// Height of the head, with changes to wait for.
+    pub(crate) fn watch_height(&self) -> watch::Receiver<Height> {
+        self.head.subscribe()
+    }
+
+    /// Blocks as they are committed.
+    pub(crate) fn subscribe_committed(&self) -> broadcast::Receiver<Arc<CommittedBlock>> {
+        self.committed.subscribe()
+    }
+
+    /// Executes a proposed or imported block on the head; signatures that the
+    /// pool has checked are not checked again.
+    pub(crate) fn validate(&self, block: &SealedBlock) -> Result<ExecutedBlock, InvalidBlock> {
+        let known = |hash: &B256| self.pool.sender_of(hash);
+        self.executor.validate(&self.store, &self.head(), block, known)
+    }
+
+    /// Writes a decided block in one batch and tells pool and subscribers.
+    pub(crate) fn commit(
+        &self,
+        executed: ExecutedBlock,
+        certificate: &Certificate,
+        sync: SyncMode,
+    ) -> Result<(), StorageError> {
+        let ExecutedBlock { block, receipts, changes, root, next_validators, .. } = executed;
+        let height = block.height();
+        let beneficiary = block.header().beneficiary;
+        let context = self.head().context.after(height, beneficiary, next_validators);
+        self.store.commit(BlockCommit {
+            block: &block,
+            receipts: &receipts,
+            changes: &changes,
+            root,
+            certificate,
+            context: &context,
+            consensus_record: None,
+            sync,
+        })?;
+        self.follow(CommittedBlock { block, receipts: Arc::new(receipts) }, &changes);
+        Ok(())
+    }
+
+    fn follow(&self, committed: CommittedBlock, changes: &StateChanges) {
+        self.organisations.on_block(changes);
+        let included = included(&committed);
+        let changed: Vec<_> = changes.accounts.keys().copied().collect();
+        let update = BlockUpdate {
+            height: committed.block.height(),
+            base_fee: self.next_base_fee(),
+            included: &included,
+            changed: &changed,
+        };
+        self.pool.on_block(update, &HeadAccounts(&self.store), self.clock.now_ms());
+        self.head.send_replace(committed.block.height());
+        // Nobody listening is no failure.
+        let _ = self.committed.send(Arc::new(committed));
+    }
+
+    /// Base fee of the next block, wei per gas.
+    pub(crate) fn next_base_fee(&self) -> u64 {
+        medina_execution::next_base_fee(&self.spec, &self.head().header)
+    }
+
+    /// When the pool will offer something for a block, on the monotonic clock:
+    /// now, later when gas credit has come back, or `None` when it is empty.
+    pub(crate) fn work_at_ms(&self) -> Option<u64> {
+        self.pool.next_executable_at(self.next_base_fee(), self.clock.now_ms())
+    }
+}
+
+/// What the pool wants to know about a block's transactions. A receipt counts
+/// the block's gas up to and including its transaction.
+fn included(committed: &CommittedBlock) -> Vec<IncludedTransaction> {
+    let mut gas_before = 0;
+    let transactions = committed.block.transactions().zip(committed.receipts.iter());
+    transactions
+        .map(|((transaction, sender), receipt)| {
+            let gas_used = receipt.cumulative_gas_used.saturating_sub(gas_before);
+            gas_before = receipt.cumulative_gas_used;
+            IncludedTransaction { sender, hash: *transaction.tx_hash(), gas_used }
+        })
+        .collect()
+}
+
+/// Accounts at the head, as the pool asks for them.
+pub(crate) struct HeadAccounts<'a>(pub(crate) &'a Store);
+
+impl AccountView for HeadAccounts<'_> {
+    fn nonce_and_balance(&self, address: Address) -> Result<(u64, U256), PoolError> {
+        let account = self.0.state().account(address);
+        let account = account.map_err(|error| PoolError::State(error.to_string()))?;
+        Ok(account.map_or((0, U256::ZERO), |account| (account.nonce, account.balance)))
+    }
+}

@@ -1,0 +1,469 @@
+//! The consensus driver: feeds facts to the engine and turns its orders into deeds.
+//!
+//! One task per node owns the engine and is the only writer of the chain, so
+//! that blocks decided here and blocks imported by sync never race. Orders are
+//! carried out in the order given: a record is on disk before the vote that it
+//! allows leaves. Blocks are built and executed on blocking threads; their
+//! results come back as facts.
+
+use crate::{
+    blocks::{self, Refusal},
+    chain::Chain,
+    fatal::Fatal,
+};
+use alloy_primitives::B256;
+use medina_consensus::{Engine, EngineStatus, HeadInfo, Input, Output, Timer};
+use medina_execution::{ExecutedBlock, InvalidBlock};
+use medina_network::NetworkHandle;
+use medina_storage::SyncMode;
+use medina_types::{
+    Certificate, CertificateError, Height, NodePublicKey, Round, SealedBlock,
+    wire::{PeerMessage, PeerStatus},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+/// Facts that wait for the driver; when full, senders wait, and so do peers.
+const INBOX_LENGTH: usize = 1024;
+/// Results of build and check jobs on their way back.
+const COMPLETIONS_LENGTH: usize = 64;
+/// Time between syncs of the disk while blocks are imported in bulk.
+const IMPORT_SYNC_PERIOD_MS: u64 = 100;
+
+/// Something for the driver.
+pub(crate) enum DriverInput {
+    /// A fact for the engine.
+    Fact(Input),
+    /// Certified blocks that follow the head, from sync.
+    Import { blocks: Vec<(SealedBlock, Certificate)>, reply: oneshot::Sender<ImportResult> },
+}
+
+/// Height reached, or why the blocks were refused.
+pub(crate) type ImportResult = Result<Height, ImportError>;
+
+/// Why imported blocks were refused. The peer that sent them was wrong, except
+/// for [`ImportError::Stopped`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImportError {
+    #[error("block {got} does not follow the head {head}")]
+    NotNext { got: Height, head: Height },
+    #[error("block {height}: {source}")]
+    BadCertificate { height: Height, source: CertificateError },
+    #[error("block {height}: {source}")]
+    InvalidBlock { height: Height, source: InvalidBlock },
+    #[error("the node is stopping")]
+    Stopped,
+}
+
+enum Completion {
+    Built { height: Height, round: Round, executed: Option<Box<ExecutedBlock>> },
+    Checked { hash: B256, result: Result<Box<ExecutedBlock>, Refusal> },
+}
+
+/// How other tasks reach the driver. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct DriverHandle {
+    inbox: mpsc::Sender<DriverInput>,
+    work: Arc<Notify>,
+}
+
+impl DriverHandle {
+    /// Hands over a fact, waiting while the driver is busy.
+    pub(crate) async fn fact(&self, input: Input) {
+        // A closed inbox means that the node is stopping.
+        let _ = self.inbox.send(DriverInput::Fact(input)).await;
+    }
+
+    /// Says that the pool changed.
+    pub(crate) fn pool_changed(&self) {
+        self.work.notify_one();
+    }
+
+    /// Imports certified blocks that follow the head.
+    pub(crate) async fn import(&self, blocks: Vec<(SealedBlock, Certificate)>) -> ImportResult {
+        let (reply, answer) = oneshot::channel();
+        let input = DriverInput::Import { blocks, reply };
+        self.inbox.send(input).await.map_err(|_| ImportError::Stopped)?;
+        answer.await.map_err(|_| ImportError::Stopped)?
+    }
+}
+
+/// The task's own data.
+pub(crate) struct Driver {
+    chain: Chain,
+    engine: Box<dyn Engine>,
+    network: NetworkHandle,
+    own_key: NodePublicKey,
+    status: watch::Sender<EngineStatus>,
+    sync_wanted: Arc<Notify>,
+    inbox: mpsc::Receiver<DriverInput>,
+    work: Arc<Notify>,
+    completions: mpsc::Receiver<Completion>,
+    completed: mpsc::Sender<Completion>,
+    timers: BTreeMap<Timer, u64>,
+    executed: BTreeMap<B256, Box<ExecutedBlock>>,
+    orders: VecDeque<Output>,
+    work_waiting: bool,
+    work_at_ms: Option<u64>,
+    last_disk_sync_ms: u64,
+    last_commit_ms: u64,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        chain: Chain,
+        engine: Box<dyn Engine>,
+        network: NetworkHandle,
+        own_key: NodePublicKey,
+        sync_wanted: Arc<Notify>,
+    ) -> (Self, DriverHandle, watch::Receiver<EngineStatus>) {
+        let (sender, inbox) = mpsc::channel(INBOX_LENGTH);
+        let (completed, completions) = mpsc::channel(COMPLETIONS_LENGTH);
+        let (status, status_seen) = watch::channel(engine.status());
+        let work = Arc::new(Notify::new());
+        let handle = DriverHandle { inbox: sender, work: work.clone() };
+        let driver = Self {
+            chain,
+            engine,
+            network,
+            own_key,
+            status,
+            sync_wanted,
+            inbox,
+            work,
+            completions,
+            completed,
+            timers: BTreeMap::new(),
+            executed: BTreeMap::new(),
+            orders: VecDeque::new(),
+            work_waiting: false,
+            work_at_ms: None,
+            last_disk_sync_ms: 0,
+            last_commit_ms: 0,
+        };
+        (driver, handle, status_seen)
+    }
+
+    /// Runs until told to stop or until the node cannot go on.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Fatal> {
+        let now_ms = self.chain.clock.now_ms();
+        self.feed(Input::Started { now_ms })?;
+        self.look_for_work()?;
+        loop {
+            let wake = self.sleep_until_timer();
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(completion) = self.completions.recv() => self.on_completion(completion)?,
+                () = wake => self.on_timers()?,
+                () = self.work.notified() => self.look_for_work()?,
+                input = self.inbox.recv() => match input {
+                    Some(input) => self.on_input(input)?,
+                    None => break,
+                },
+            }
+        }
+        self.chain.store.flush().map_err(Fatal::from)
+    }
+
+    fn sleep_until_timer(&self) -> impl Future<Output = ()> + use<> {
+        let next = self.timers.values().copied().chain(self.work_at_ms).min();
+        let now_ms = self.chain.clock.now_ms();
+        async move {
+            match next {
+                Some(due) => tokio::time::sleep(Duration::from_millis(due.saturating_sub(now_ms))).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn on_timers(&mut self) -> Result<(), Fatal> {
+        let now_ms = self.chain.clock.now_ms();
+        let due: Vec<_> =
+            self.timers.iter().filter(|(_, at)| **at <= now_ms).map(|(timer, _)| *timer).collect();
+        for timer in due {
+            self.timers.remove(&timer);
+            self.feed(Input::TimerFired { timer })?;
+        }
+        if self.work_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            self.look_for_work()?;
+        }
+        Ok(())
+    }
+
+    fn look_for_work(&mut self) -> Result<(), Fatal> {
+        let waiting = self.is_work_waiting();
+        if waiting == self.work_waiting {
+            return Ok(());
+        }
+        self.work_waiting = waiting;
+        self.feed(Input::WorkWaiting { waiting })
+    }
+
+    /// Whether the pool offers something now; if it will later, remembers when.
+    fn is_work_waiting(&mut self) -> bool {
+        let now_ms = self.chain.clock.now_ms();
+        let at_ms = self.chain.work_at_ms();
+        self.work_at_ms = at_ms.filter(|at_ms| *at_ms > now_ms);
+        at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    }
+
+    fn on_input(&mut self, input: DriverInput) -> Result<(), Fatal> {
+        match input {
+            DriverInput::Fact(fact) => self.feed(fact),
+            DriverInput::Import { blocks, reply } => {
+                let result = self.import(blocks)?;
+                // The asker may have stopped waiting; the blocks stay imported.
+                let _ = reply.send(result);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_completion(&mut self, completion: Completion) -> Result<(), Fatal> {
+        match completion {
+            Completion::Built { height, round, executed } => {
+                let block = executed.as_ref().map(|executed| executed.block.sealed.clone());
+                if let Some(executed) = executed {
+                    self.executed.insert(executed.block.hash(), executed);
+                }
+                self.feed(Input::BlockBuilt { height, round, block })
+            }
+            Completion::Checked { hash, result } => {
+                let valid = result.is_ok();
+                match result {
+                    Ok(executed) => {
+                        self.executed.insert(hash, executed);
+                    }
+                    Err(Refusal::Invalid(error)) if error.is_our_fault() => {
+                        error!(%hash, %error, "could not check a proposed block");
+                    }
+                    Err(error) => warn!(%hash, %error, "refused a proposed block"),
+                }
+                self.feed(Input::BlockChecked { hash, valid })
+            }
+        }
+    }
+
+    /// Feeds one fact and carries out every order that follows from it.
+    fn feed(&mut self, input: Input) -> Result<(), Fatal> {
+        let now_ms = self.chain.clock.now_ms();
+        self.orders.extend(self.engine.handle(now_ms, input));
+        while let Some(order) = self.orders.pop_front() {
+            self.carry_out(order)?;
+        }
+        self.status.send_replace(self.engine.status());
+        Ok(())
+    }
+
+    fn carry_out(&mut self, order: Output) -> Result<(), Fatal> {
+        match order {
+            Output::Persist { record } => {
+                let store = &self.chain.store;
+                tokio::task::block_in_place(|| store.put_consensus_record(&record))?;
+            }
+            // A message without a link is lost; the engine repeats itself.
+            Output::Send { to, bytes } => {
+                self.network.send(to, PeerMessage::Consensus(bytes));
+            }
+            Output::Broadcast { bytes } => self.broadcast(bytes),
+            Output::SetTimer { timer, after } => {
+                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                let due_ms = self.chain.clock.now_ms().saturating_add(after_ms);
+                self.timers.insert(timer, due_ms);
+            }
+            Output::CancelTimer { timer } => {
+                self.timers.remove(&timer);
+            }
+            Output::Build { height, round, parent } => self.build(height, round, parent),
+            Output::Check { block, fresh } => self.check(block, fresh),
+            Output::Commit { block, certificate } => self.commit(&block, &certificate)?,
+            Output::SyncNeeded { from, height } => {
+                debug!(%from, %height, "a peer is ahead");
+                self.sync_wanted.notify_one();
+            }
+            Output::PeerMisbehaved { peer, reason } => {
+                self.network.disconnect(peer, &reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn broadcast(&self, bytes: Vec<u8>) {
+        let head = self.chain.head();
+        let validators = head.context.validators.validators().iter().map(|validator| validator.key);
+        let others = validators.filter(|key| *key != self.own_key);
+        self.network.send_to_all(others, PeerMessage::Consensus(bytes));
+    }
+
+    fn build(&self, height: Height, round: Round, parent: B256) {
+        let head = self.chain.head();
+        let validators = &head.context.validators;
+        let own = validators.index_of_key(&self.own_key).and_then(|index| validators.get(index));
+        let Some(operator) = own.map(|validator| validator.operator) else { return };
+        if head.hash != parent {
+            debug!(%height, "the head moved before the block was built");
+            return;
+        }
+        let may_be_empty = !round.is_zero() || self.is_heartbeat_due();
+        let (chain, completed) = (self.chain.clone(), self.completed.clone());
+        tokio::task::spawn_blocking(move || {
+            let executed = match blocks::build(&chain, &head, operator) {
+                Ok(executed) if executed.block.senders.is_empty() && !may_be_empty => None,
+                Ok(executed) => Some(Box::new(executed)),
+                Err(error) => {
+                    warn!(%height, %round, %error, "could not build a block");
+                    None
+                }
+            };
+            // A closed channel means that the node is stopping.
+            let _ = completed.blocking_send(Completion::Built { height, round, executed });
+        });
+    }
+
+    fn is_heartbeat_due(&self) -> bool {
+        let since_ms = self.chain.clock.now_ms().saturating_sub(self.last_commit_ms);
+        let period = self.chain.spec.consensus.empty_block_period;
+        period.is_some_and(|period| u128::from(since_ms) >= period.as_millis())
+    }
+
+    fn check(&self, block: SealedBlock, fresh: bool) {
+        let (chain, completed) = (self.chain.clone(), self.completed.clone());
+        tokio::task::spawn_blocking(move || {
+            let hash = block.hash();
+            let result = blocks::check(&chain, &block, fresh).map(Box::new);
+            let _ = completed.blocking_send(Completion::Checked { hash, result });
+        });
+    }
+
+    fn commit(&mut self, block: &SealedBlock, certificate: &Certificate) -> Result<(), Fatal> {
+        if block.height() <= self.chain.head().height {
+            return Ok(());
+        }
+        let executed = match self.executed.remove(&block.hash()) {
+            Some(executed) => *executed,
+            // A quorum decided a block that we did not check before.
+            None => tokio::task::block_in_place(|| self.chain.validate(block)).map_err(|error| {
+                Fatal::CertifiedBlockInvalid { height: block.height(), reason: error.to_string() }
+            })?,
+        };
+        tokio::task::block_in_place(|| self.finish(executed, certificate, SyncMode::Synced))?;
+        self.announce();
+        self.decided()
+    }
+
+    fn finish(
+        &mut self,
+        executed: ExecutedBlock,
+        certificate: &Certificate,
+        sync: SyncMode,
+    ) -> Result<(), Fatal> {
+        let header = executed.block.header();
+        let (height, gas, time_s) = (header.number, header.gas_used, header.timestamp);
+        let (hash, transactions) = (executed.block.hash(), executed.block.senders.len());
+        self.chain.commit(executed, certificate, sync)?;
+        self.last_commit_ms = self.chain.clock.now_ms();
+        metrics::gauge!("medina_chain_height").set(height as f64);
+        metrics::counter!("medina_chain_transactions_total").increment(transactions as u64);
+        metrics::counter!("medina_chain_gas_used_total").increment(gas);
+        metrics::gauge!("medina_chain_head_time_seconds").set(time_s as f64);
+        let (round, signers) = (certificate.round, certificate.signatures().len());
+        match sync {
+            SyncMode::Synced => {
+                info!(height, %hash, transactions, gas, %round, signers, "block committed");
+            }
+            SyncMode::Deferred => debug!(height, %hash, transactions, gas, "block imported"),
+        }
+        Ok(())
+    }
+
+    fn announce(&self) {
+        let head = self.chain.head();
+        let genesis = self.chain.spec.genesis_hash;
+        self.network.announce_head(PeerStatus::new(genesis, head.height, head.hash));
+    }
+
+    /// Tells the engine about the new head; its orders join the queue.
+    fn decided(&mut self) -> Result<(), Fatal> {
+        let head = self.chain.head();
+        self.executed.retain(|_, executed| executed.block.height() > head.height);
+        let now_ms = self.chain.clock.now_ms();
+        let info = HeadInfo {
+            height: head.height,
+            hash: head.hash,
+            timestamp_s: head.header.timestamp,
+            committed_at_ms: now_ms,
+        };
+        let decided =
+            Input::HeightDecided { height: head.height, head: info, context: head.context.clone() };
+        self.orders.extend(self.engine.handle(now_ms, decided));
+        self.work_waiting = self.is_work_waiting();
+        let work = Input::WorkWaiting { waiting: self.work_waiting };
+        self.orders.extend(self.engine.handle(now_ms, work));
+        Ok(())
+    }
+
+    /// Imports certified blocks; an error says what is wrong with them.
+    fn import(&mut self, blocks: Vec<(SealedBlock, Certificate)>) -> Result<ImportResult, Fatal> {
+        let mut result = Ok(());
+        for (block, certificate) in blocks {
+            result = tokio::task::block_in_place(|| self.import_one(&block, &certificate))?;
+            if result.is_err() {
+                break;
+            }
+        }
+        tokio::task::block_in_place(|| self.chain.store.flush())?;
+        self.announce();
+        while let Some(order) = self.orders.pop_front() {
+            self.carry_out(order)?;
+        }
+        self.status.send_replace(self.engine.status());
+        Ok(result.map(|()| self.chain.head().height))
+    }
+
+    fn import_one(
+        &mut self,
+        block: &SealedBlock,
+        certificate: &Certificate,
+    ) -> Result<Result<(), ImportError>, Fatal> {
+        let head = self.chain.head();
+        let height = block.height();
+        if height <= head.height {
+            return Ok(Ok(()));
+        }
+        if height != head.height.next() {
+            return Ok(Err(ImportError::NotNext { got: height, head: head.height }));
+        }
+        let genesis = self.chain.spec.genesis_hash;
+        let validators = &head.context.validators;
+        if let Err(source) = certificate.verify(genesis, height, block.hash(), validators) {
+            return Ok(Err(ImportError::BadCertificate { height, source }));
+        }
+        let executed = match self.chain.validate(block) {
+            Ok(executed) => executed,
+            Err(error) if error.is_our_fault() => {
+                let reason = error.to_string();
+                return Err(Fatal::CertifiedBlockInvalid { height, reason });
+            }
+            Err(source) => return Ok(Err(ImportError::InvalidBlock { height, source })),
+        };
+        self.finish(executed, certificate, SyncMode::Deferred)?;
+        self.sync_disk_now_and_then()?;
+        self.decided()?;
+        Ok(Ok(()))
+    }
+
+    fn sync_disk_now_and_then(&mut self) -> Result<(), Fatal> {
+        let now_ms = self.chain.clock.now_ms();
+        if now_ms.saturating_sub(self.last_disk_sync_ms) >= IMPORT_SYNC_PERIOD_MS {
+            self.last_disk_sync_ms = now_ms;
+            self.chain.store.flush()?;
+        }
+        Ok(())
+    }
+}

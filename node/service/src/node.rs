@@ -1,0 +1,278 @@
+//! A node: opens the database, binds the ports, starts every task, stops them all.
+
+use crate::{
+    admission::Admission,
+    chain::Chain,
+    clock::Clock,
+    config::{ConfigError, NodeConfig},
+    driver::Driver,
+    fatal::Fatal,
+    monitoring::{self, Monitoring},
+    organisations::Organisations,
+    peers::Peers,
+    sync::Sync,
+    telemetry,
+    transactions::{self, Transactions},
+    view::View,
+};
+use medina_consensus::{Ed25519Crypto, HeadInfo, Qbft, QbftConfig, RecordError};
+use medina_execution::Executor;
+use medina_genesis::{GenesisError, LoadedGenesis};
+use medina_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
+use medina_pool::{Pool, PoolConfig};
+use medina_rpc::{AllowedOrigins, RpcConfig, RpcError, RpcServerHandle};
+use medina_storage::{OpenOptions, StorageError, Store};
+use medina_types::{ConsensusEngine, NodePublicKey, NodeSecretKey};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tracing::{info, warn};
+
+/// Time that tasks have to end after a stop; the node answers SIGTERM within 2 s.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Why a node did not start. Each text is one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The genesis file cannot be used.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The consensus record is damaged, and not by a torn write.
+    #[error("the consensus record cannot be read: {0}")]
+    Record(#[from] RecordError),
+    /// The network did not start.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// JSON-RPC did not start.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// A port is taken or an address is not ours.
+    #[error("cannot listen for {what} on {address}: {source}; stop what uses the port or set another one")]
+    Listen {
+        /// What should listen.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The engine asked for is not there.
+    #[error("this chain's genesis asks for the {0:?} engine, which this version does not have; use qbft")]
+    UnsupportedEngine(ConsensusEngine),
+    /// Test accounts hold roles, so that anybody could act as them.
+    #[error("the well-known test accounts hold funds and roles on this chain, so JSON-RPC stays on loopback; {0} is not: listen on 127.0.0.1, or make the network with --admin ADDRESS")]
+    TestAccountsExposed(SocketAddr),
+}
+
+/// A running node. Dropping it does not stop it; call [`Node::stop`].
+pub struct Node {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<Result<(), Fatal>>,
+    rpc: RpcServerHandle,
+    network: NetworkHandle,
+    store: Store,
+}
+
+impl Node {
+    /// Reads genesis and key as the configuration says and starts the node.
+    /// Must be called inside a multi-threaded Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn start(config: &NodeConfig) -> Result<Self, NodeError> {
+        let genesis = medina_genesis::load(&config.genesis)?;
+        let key = config.load_key()?;
+        Self::start_with(config, &genesis, key).await
+    }
+
+    /// Starts a node with a genesis and key that were read before.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn start_with(
+        config: &NodeConfig,
+        genesis: &LoadedGenesis,
+        key: NodeSecretKey,
+    ) -> Result<Self, NodeError> {
+        check_exposure(config, genesis)?;
+        telemetry::metrics();
+        let chain = open_chain(config, genesis)?;
+        let admission = Arc::new(Admission::new(
+            chain.clone(),
+            config.known_nodes.clone(),
+            genesis.nodes().to_vec(),
+        )?);
+        let metrics_listener = monitoring::bind(config.metrics.listen).await?;
+        let engine = engine(config, &chain, &key)?;
+        let own_key = key.public_key();
+        let peers = admission.peers();
+        let network_config = NetworkConfig { secret: key, listen: config.p2p.listen, peers };
+        let (network, events) = Network::start(network_config, admission.clone())?;
+        let wiring = Wiring {
+            config,
+            chain,
+            own_key,
+            network,
+            events,
+            metrics_listener,
+            engine,
+            admission,
+        };
+        wiring.start().await
+    }
+
+    /// URL of this node's JSON-RPC.
+    #[must_use]
+    pub fn rpc_url(&self) -> String {
+        format!("http://{}", self.rpc.local_addr())
+    }
+
+    /// Waits until the node fails; a healthy node never returns from here.
+    pub async fn failed(&mut self) -> Fatal {
+        while let Some(ended) = self.tasks.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(fatal)) => return fatal,
+                Err(panic) => return Fatal::TaskPanicked(panic.to_string()),
+            }
+        }
+        Fatal::TaskPanicked("every task has ended".to_owned())
+    }
+
+    /// Stops all tasks, closes links and writes what waits, within two seconds.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.rpc.stop();
+        self.network.shutdown().await;
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
+            warn!("some tasks did not end in time");
+        }
+        if let Err(error) = self.store.flush() {
+            warn!(%error, "the last flush failed; the node will start from the last synced block");
+        }
+        info!("stopped");
+    }
+}
+
+fn check_exposure(config: &NodeConfig, genesis: &LoadedGenesis) -> Result<(), NodeError> {
+    let listen = config.rpc.listen;
+    if genesis.has_test_accounts() && !listen.ip().is_loopback() {
+        return Err(NodeError::TestAccountsExposed(listen));
+    }
+    Ok(())
+}
+
+fn open_chain(config: &NodeConfig, genesis: &LoadedGenesis) -> Result<Chain, NodeError> {
+    let spec = Arc::new(genesis.spec().clone());
+    let store = Store::open(&config.data_dir, OpenOptions::default())?;
+    store.initialize_genesis(&genesis.state())?;
+    let executor = Arc::new(Executor::new(spec.clone()));
+    let organisations = Arc::new(Organisations::new(store.clone(), executor.clone()));
+    let pool = Pool::with_rules(PoolConfig::of(&spec), None, Some(organisations.clone()));
+    Ok(Chain::new(spec, store, executor, pool, organisations, Clock::start()))
+}
+
+fn engine(config: &NodeConfig, chain: &Chain, key: &NodeSecretKey) -> Result<Qbft, NodeError> {
+    let parameters = chain.spec.consensus;
+    if parameters.engine != ConsensusEngine::Qbft {
+        return Err(NodeError::UnsupportedEngine(parameters.engine));
+    }
+    let head = chain.head();
+    let record = chain.store.consensus_record()?;
+    let own_key = key.public_key();
+    let validator = head.context.validators.index_of_key(&own_key);
+    let validator = validator.and_then(|index| head.context.validators.get(index));
+    let qbft = QbftConfig {
+        genesis_hash: chain.spec.genesis_hash,
+        own_key,
+        operator: validator.map(|validator| validator.operator).unwrap_or_default(),
+        parameters,
+        observe_only: record.is_none(),
+        accept_lost_record: config.consensus.vote_without_record,
+    };
+    let info = HeadInfo {
+        height: head.height,
+        hash: head.hash,
+        timestamp_s: head.header.timestamp,
+        committed_at_ms: 0,
+    };
+    let crypto = Box::new(Ed25519Crypto::new(key.clone()));
+    Ok(Qbft::new(qbft, crypto, info, head.context.clone(), record)?)
+}
+
+struct Wiring<'a> {
+    config: &'a NodeConfig,
+    chain: Chain,
+    own_key: NodePublicKey,
+    network: NetworkHandle,
+    events: NetworkEvents,
+    metrics_listener: tokio::net::TcpListener,
+    engine: Qbft,
+    admission: Arc<Admission>,
+}
+
+impl Wiring<'_> {
+    async fn start(self) -> Result<Node, NodeError> {
+        let Self { config, chain, own_key, network, events, metrics_listener, engine, admission } =
+            self;
+        let (stop, stopping) = watch::channel(false);
+        let sync_wanted = Arc::new(Notify::new());
+        let (driver, driver_handle, status) =
+            Driver::new(chain.clone(), Box::new(engine), network.clone(), own_key, sync_wanted.clone());
+        let (transactions, queues) =
+            Transactions::new(chain.clone(), driver_handle.clone(), network.clone());
+        let (sync, progress) =
+            Sync::new(chain.clone(), driver_handle.clone(), network.clone(), sync_wanted.clone());
+        let view = View {
+            chain: chain.clone(),
+            transactions: transactions.clone(),
+            network: network.clone(),
+            own_key,
+            p2p: config.p2p.listen,
+            status: status.clone(),
+            progress,
+        };
+        let mut rpc_config = RpcConfig::new(config.rpc.listen);
+        rpc_config.origins = AllowedOrigins::from_list(&config.rpc.cors_origins);
+        let rpc = medina_rpc::start(rpc_config, Arc::new(view)).await?;
+
+        let peers = Peers {
+            chain: chain.clone(),
+            driver: driver_handle,
+            transactions: transactions.clone(),
+            sync_wanted,
+        };
+        let monitoring =
+            Monitoring { chain: chain.clone(), network: network.clone(), own_key, status };
+        let head = chain.head();
+        let name = admission.name_of(&own_key).unwrap_or_default();
+        info!(name, key = %own_key, height = %head.height, head = %head.hash,
+            rpc = %rpc.local_addr(), p2p = %config.p2p.listen, "node started");
+        let store = chain.store.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver.run(stopping.clone()));
+        let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            tasks.spawn(async move {
+                task.await;
+                Ok(())
+            });
+        };
+        spawn(Box::pin(peers.run(events, stopping.clone())));
+        spawn(Box::pin(sync.run(stopping.clone())));
+        spawn(Box::pin(transactions.clone().run_announcements(stopping.clone())));
+        spawn(Box::pin(transactions.run_received(queues.inbox, stopping.clone())));
+        spawn(Box::pin(transactions::run_gossip(network.clone(), queues.outbox, stopping.clone())));
+        spawn(Box::pin(admission.run(network.clone(), stopping.clone())));
+        spawn(Box::pin(monitoring::run(metrics_listener, monitoring, stopping)));
+        Ok(Node { stop, tasks, rpc, network, store })
+    }
+}

@@ -1,0 +1,277 @@
+//! Transactions on their way into the pool and to the other nodes.
+//!
+//! A signature is checked once: here, on blocking threads, after the pool said
+//! that it does not hold the hash yet.
+
+use crate::{
+    chain::{Chain, HeadAccounts},
+    driver::DriverHandle,
+};
+use alloy_primitives::{B256, keccak256};
+use medina_network::NetworkHandle;
+use medina_pool::{AddOutcome, Origin, PoolError};
+use medina_types::{
+    NodePublicKey, RecoveredTransaction, TransactionDecodeError, limits, wire::PeerMessage,
+};
+use rayon::prelude::*;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::debug;
+
+/// Transactions that wait for the next gossip message.
+const OUTBOX_LENGTH: usize = 8192;
+/// Batches from peers that wait for their signatures to be checked; further ones
+/// are dropped, since peers announce what still waits.
+const INBOX_LENGTH: usize = 256;
+/// New transactions that a slow subscriber may lag behind.
+const PENDING_BUFFERED: usize = 8192;
+/// Time between two announcements of what still waits in the pool.
+const ANNOUNCE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Why a submitted transaction was refused; the text is geth's wording.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error(transparent)]
+    Decode(#[from] TransactionDecodeError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Entry of transactions. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Transactions {
+    chain: Chain,
+    driver: DriverHandle,
+    network: NetworkHandle,
+    outbox: mpsc::Sender<Vec<u8>>,
+    inbox: mpsc::Sender<Received>,
+    pending: broadcast::Sender<Arc<RecoveredTransaction>>,
+}
+
+/// A batch of encoded transactions and who sent it.
+pub(crate) struct Received {
+    from: NodePublicKey,
+    encoded: Vec<Vec<u8>>,
+}
+
+/// What the tasks of this module work on.
+pub(crate) struct Queues {
+    /// For [`run_gossip`].
+    pub(crate) outbox: mpsc::Receiver<Vec<u8>>,
+    /// For [`Transactions::run_received`].
+    pub(crate) inbox: mpsc::Receiver<Received>,
+}
+
+impl Transactions {
+    pub(crate) fn new(
+        chain: Chain,
+        driver: DriverHandle,
+        network: NetworkHandle,
+    ) -> (Self, Queues) {
+        let (outbox, outgoing) = mpsc::channel(OUTBOX_LENGTH);
+        let (inbox, incoming) = mpsc::channel(INBOX_LENGTH);
+        let (pending, _) = broadcast::channel(PENDING_BUFFERED);
+        let queues = Queues { outbox: outgoing, inbox: incoming };
+        (Self { chain, driver, network, outbox, inbox, pending }, queues)
+    }
+
+    /// Transactions as they enter the pool.
+    pub(crate) fn subscribe_pending(&self) -> broadcast::Receiver<Arc<RecoveredTransaction>> {
+        self.pending.subscribe()
+    }
+
+    /// Takes a transaction from a client of this node. Call on a blocking thread.
+    pub(crate) fn submit(&self, bytes: &[u8]) -> Result<B256, SubmitError> {
+        let hash = keccak256(bytes);
+        if self.chain.pool.contains(&hash) {
+            return Err(PoolError::AlreadyKnown.into());
+        }
+        let outcome = self.add(RecoveredTransaction::decode(bytes)?, Origin::Local)?;
+        // A full outbox only delays gossip: the pool is announced again and again.
+        let _ = self.outbox.try_send(bytes.to_vec());
+        Ok(outcome.hash)
+    }
+
+    fn add(&self, transaction: RecoveredTransaction, origin: Origin) -> Result<AddOutcome, PoolError> {
+        let accounts = HeadAccounts(&self.chain.store);
+        let now_ms = self.chain.clock.now_ms();
+        let outcome = self.chain.pool.add(&accounts, transaction, now_ms, origin)?;
+        if let Some(transaction) = self.chain.pool.get(&outcome.hash) {
+            // Nobody listening is no failure.
+            let _ = self.pending.send(transaction);
+        }
+        if outcome.executable {
+            self.driver.pool_changed();
+        }
+        Ok(outcome)
+    }
+
+    /// Takes transactions from a peer without making the caller wait.
+    pub(crate) fn on_received(&self, from: NodePublicKey, encoded: Vec<Vec<u8>>) {
+        if self.inbox.try_send(Received { from, encoded }).is_err() {
+            debug!(%from, "too many transactions at once; they will be announced again");
+        }
+    }
+
+    /// Checks what peers sent; refused transactions are forgotten quietly,
+    /// malformed ones cost the peer its connection.
+    pub(crate) async fn run_received(
+        self,
+        mut inbox: mpsc::Receiver<Received>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            let received = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                received = inbox.recv() => received,
+            };
+            let Some(Received { from, encoded }) = received else { return };
+            let this = self.clone();
+            let result = tokio::task::spawn_blocking(move || this.add_received(encoded)).await;
+            if let Ok(Err(error)) = result {
+                self.network.disconnect(from, &format!("sent a bad transaction: {error}"));
+            }
+        }
+    }
+
+    fn add_received(&self, encoded: Vec<Vec<u8>>) -> Result<(), TransactionDecodeError> {
+        let unknown: Vec<_> = encoded
+            .into_iter()
+            .filter(|bytes| !self.chain.pool.contains(&keccak256(bytes)))
+            .collect();
+        let decoded: Result<Vec<_>, _> =
+            unknown.par_iter().map(|bytes| RecoveredTransaction::decode(bytes)).collect();
+        for transaction in decoded? {
+            let hash = transaction.hash();
+            if let Err(error) = self.add(transaction, Origin::Peer) {
+                debug!(%hash, %error, "refused a peer's transaction");
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for announced transactions that we lack.
+    pub(crate) fn on_announced(&self, from: NodePublicKey, hashes: &[[u8; 32]]) {
+        let hashes: Vec<_> = hashes.iter().map(|hash| B256::from(*hash)).collect();
+        let missing: Vec<_> = self
+            .chain
+            .pool
+            .missing(&hashes)
+            .into_iter()
+            .filter(|hash| !matches!(self.chain.store.transaction_location(*hash), Ok(Some(_))))
+            .map(|hash| hash.0)
+            .collect();
+        if !missing.is_empty() {
+            self.network.send(from, PeerMessage::GetTransactions(missing));
+        }
+    }
+
+    /// Hands out waiting transactions, in messages of bounded size.
+    pub(crate) fn on_requested(&self, from: NodePublicKey, hashes: &[[u8; 32]]) {
+        let wanted: BTreeSet<_> = hashes.iter().map(|hash| B256::from(*hash)).collect();
+        let found = wanted.iter().filter_map(|hash| self.chain.pool.get(hash));
+        for batch in batches(found.map(|transaction| encode(&transaction))) {
+            self.network.send(from, PeerMessage::Transactions(batch));
+        }
+    }
+
+    /// Announces the pool's content to one peer.
+    pub(crate) fn announce_to(&self, peer: NodePublicKey) {
+        let hashes = self.waiting_hashes();
+        if !hashes.is_empty() {
+            self.network.send(peer, PeerMessage::PoolHashes(hashes));
+        }
+    }
+
+    fn waiting_hashes(&self) -> Vec<[u8; 32]> {
+        let hashes = self.chain.pool.hashes(limits::ANNOUNCED_HASHES_MAX);
+        hashes.into_iter().map(|hash| hash.0).collect()
+    }
+
+    /// Announces what still waits, until it is included.
+    pub(crate) async fn run_announcements(self, mut stop: watch::Receiver<bool>) {
+        let mut tick = tokio::time::interval(ANNOUNCE_PERIOD);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                _ = tick.tick() => {}
+            }
+            let hashes = self.waiting_hashes();
+            if hashes.is_empty() {
+                continue;
+            }
+            for peer in self.network.peers() {
+                self.network.send(peer.key, PeerMessage::PoolHashes(hashes.clone()));
+            }
+        }
+    }
+}
+
+/// Gossips submitted transactions: whatever waits goes in one message, so a
+/// single one leaves at once and a flood travels in bulk.
+pub(crate) async fn run_gossip(
+    network: NetworkHandle,
+    mut outbox: mpsc::Receiver<Vec<u8>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut waiting = Vec::new();
+    loop {
+        let count = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            count = outbox.recv_many(&mut waiting, OUTBOX_LENGTH) => count,
+        };
+        if count == 0 {
+            return;
+        }
+        network.broadcast_transactions(std::mem::take(&mut waiting));
+    }
+}
+
+fn encode(transaction: &RecoveredTransaction) -> Vec<u8> {
+    alloy_eips::eip2718::Encodable2718::encoded_2718(transaction.transaction())
+}
+
+/// Groups encoded transactions into messages that stay below the gossip bound.
+fn batches(encoded: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+    // Room for the encoding's own length fields.
+    let bytes_max = limits::GOSSIP_BYTES_MAX / 2;
+    let mut batches: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for transaction in encoded {
+        let length = transaction.len() + 4;
+        match batches.last_mut() {
+            Some(batch) if bytes.saturating_add(length) <= bytes_max => {
+                bytes += length;
+                batch.push(transaction);
+            }
+            _ => {
+                bytes = length;
+                batches.push(vec![transaction]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_order_and_stay_below_the_bound() {
+        let encoded: Vec<_> = (0..40u8).map(|byte| vec![byte; 100_000]).collect();
+        let batches = batches(encoded.clone().into_iter());
+        assert!(batches.len() > 1);
+        for batch in &batches {
+            assert!(batch.iter().map(Vec::len).sum::<usize>() <= limits::GOSSIP_BYTES_MAX / 2);
+        }
+        assert_eq!(batches.concat(), encoded);
+    }
+
+    #[test]
+    fn one_transaction_is_one_batch_and_none_is_none() {
+        assert_eq!(batches(std::iter::once(vec![1])), vec![vec![vec![1]]]);
+        assert!(batches(std::iter::empty()).is_empty());
+    }
+}
