@@ -1,1 +1,28 @@
 //! Wallet, typed market client and gateway library.
+//!
+//! What a person or program outside the nodes needs to sell and buy data on a Medina chain.
+//! Nothing here depends on a node: the chain is reached by JSON-RPC, its contracts by their ABI.
+//!
+//! | Module | Job |
+//! |---|---|
+//! | [`wallet`] | accounts, mnemonics, keystore files, signatures |
+//! | [`readings`] | observed values from CSV files or this machine, and their canonical bytes |
+//! | [`merkle`] | leaves, trees and proofs as `DataAnchor` verifies them |
+//! | [`device`] | keys of sensors and what they sign |
+//! | [`companion`] | the seller's database: encrypted readings, salts, batches, erasure |
+//! | [`gateway`] | the seller's HTTP door |
+//! | [`client`] | transactions and queries of the market; the buyer's side of the gateway |
+//! | [`trust_math`] | the contracts' formulas of trust, bit by bit |
+//! | [`amount`] | tokens and durations as people write them |
+//! | [`limits`] | every bound |
+
+pub mod amount;
+pub mod client;
+pub mod companion;
+pub mod device;
+pub mod gateway;
+pub mod limits;
+pub mod merkle;
+pub mod readings;
+pub mod trust_math;
+pub mod wallet;

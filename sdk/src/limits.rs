@@ -51,6 +51,10 @@ pub const GATEWAY_LISTINGS_MAX: usize = 10_000;
 pub const GATEWAY_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Requests the gateway works on at once; more are answered 503.
 pub const GATEWAY_REQUESTS_MAX: usize = 256;
+/// Connections open at once; further ones wait in the system's queue.
+pub const GATEWAY_CONNECTIONS_MAX: usize = 1_024;
+/// How long a connection may be silent, in seconds; longer than any request may take.
+pub const GATEWAY_IDLE_SECONDS_MAX: u64 = 75;
 /// Longest time one request may take, in seconds.
 pub const GATEWAY_REQUEST_SECONDS_MAX: u64 = 30;
 /// Sessions open at once.

@@ -23,9 +23,13 @@ pub struct Decimal(String);
 impl Decimal {
     /// Reads a number with a decimal point. A leading plus is dropped, nothing else changes.
     pub fn parse(text: &str) -> Result<Self, DecimalError> {
-        let unsigned = text.strip_prefix('+').unwrap_or(text);
-        if unsigned.len() <= DECIMAL_CHARS_MAX && is_decimal(unsigned) && !unsigned.starts_with('+') {
-            Ok(Self(unsigned.to_owned()))
+        let kept = match text.strip_prefix('+') {
+            Some(rest) if rest.starts_with('-') => "",
+            Some(rest) => rest,
+            None => text,
+        };
+        if kept.len() <= DECIMAL_CHARS_MAX && is_decimal(kept) {
+            Ok(Self(kept.to_owned()))
         } else {
             Err(DecimalError(text.chars().take(40).collect()))
         }

@@ -156,7 +156,7 @@ fn month_by_name(text: &str) -> Option<u32> {
     (1_u32..).zip(NAMES).find(|(_, name)| *name == start).map(|(number, _)| number)
 }
 
-/// 18:00, 18:00:00.5, 18.00.00, 6:00 PM, 1800 and +hh:mm behind any of them is not accepted:
+/// 18:00, 18:00:00.5, 18.00.00, 6:00 PM or a bare hour. An offset behind any of them is refused:
 /// a zone belongs to RFC 3339.
 fn parse_clock(text: &str) -> Option<NaiveTime> {
     let upper = text.trim().to_ascii_uppercase();

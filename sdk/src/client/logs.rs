@@ -1,0 +1,61 @@
+//! Events of the past, in bounded steps.
+
+use alloy_primitives::{Address, B256};
+use alloy_provider::Provider;
+use alloy_rpc_types_eth::Filter;
+use alloy_sol_types::SolEvent;
+
+use super::{ClientError, MarketClient};
+use crate::limits::LOG_RANGE_BLOCKS_MAX;
+
+/// Which indexed fields an event must have; `None` fits all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Indexed {
+    pub(super) first: Option<B256>,
+    pub(super) second: Option<B256>,
+    pub(super) third: Option<B256>,
+}
+
+impl MarketClient {
+    /// Every event `E` of `contract` since genesis, oldest first, with its block.
+    pub(super) async fn events<E: SolEvent>(
+        &self,
+        contract: Address,
+        indexed: Indexed,
+    ) -> Result<Vec<E>, ClientError> {
+        let head = self
+            .provider
+            .get_block_number()
+            .await
+            .map_err(|error| ClientError::rpc("eth_blockNumber", "the node", &error))?;
+        let mut events = Vec::new();
+        let mut from = 0;
+        while from <= head {
+            let to = head.min(from.saturating_add(LOG_RANGE_BLOCKS_MAX - 1));
+            let filter = filter::<E>(contract, indexed).from_block(from).to_block(to);
+            let logs = self
+                .provider
+                .get_logs(&filter)
+                .await
+                .map_err(|error| ClientError::rpc("eth_getLogs", "the node", &error))?;
+            let decoded = logs.iter().filter_map(|log| E::decode_log(&log.inner).ok());
+            events.extend(decoded.map(|log| log.data));
+            from = to + 1;
+        }
+        Ok(events)
+    }
+}
+
+fn filter<E: SolEvent>(contract: Address, indexed: Indexed) -> Filter {
+    let mut filter = Filter::new().address(contract).event_signature(E::SIGNATURE_HASH);
+    if let Some(first) = indexed.first {
+        filter = filter.topic1(first);
+    }
+    if let Some(second) = indexed.second {
+        filter = filter.topic2(second);
+    }
+    if let Some(third) = indexed.third {
+        filter = filter.topic3(third);
+    }
+    filter
+}

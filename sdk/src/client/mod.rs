@@ -1,0 +1,207 @@
+//! The market from outside: typed calls and transactions over JSON-RPC, and the buyer's side of
+//! the gateway.
+//!
+//! [`MarketClient`] knows where the contracts are (`medina_contracts`) and sends with an account
+//! if it has one. Every transaction is estimated first, so that what a contract refuses is said
+//! by name before anything is sent; see [`send`](MarketClient::send) for nonces and fees.
+//!
+//! Times come from the caller: nothing here reads a clock.
+
+mod anchors;
+mod buyer;
+mod coupons;
+mod error;
+mod gateway_chain;
+mod logs;
+mod market;
+mod search;
+mod send;
+mod sensors;
+mod token;
+mod trust;
+
+use alloy_eips::BlockId;
+use alloy_network::TransactionBuilder;
+use alloy_primitives::{Address, B256};
+use alloy_provider::{Provider, RootProvider};
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_sol_types::SolCall;
+use medina_contracts::{ContractAddresses, identity};
+
+pub use self::anchors::{AnchorStats, AnchoredRoot, Verdict};
+pub use self::buyer::{BuyerError, Delivery, GatewayBuyer, RootSource, Target, VerifiedReading};
+pub use self::coupons::{Coupon, CouponStatus, UseRequest, coupon_state_text};
+pub use self::error::ClientError;
+pub use self::market::{ListingTerms, MarketListing, MarketOrder, Purchase};
+pub use self::search::{FoundListing, SearchFilter};
+pub use self::send::Receipt;
+pub use self::sensors::{NewSensor, SensorRecord};
+pub use self::trust::{Score, TrustReport};
+pub use medina_contracts::values::{
+    CouponKind, CouponStatus as CouponState, ListingKind, OrderState, Price, ResourceType,
+};
+
+use self::send::Sender;
+use crate::wallet::Account;
+
+/// A connection to a node, the contracts' addresses, and perhaps an account to send with.
+#[derive(Debug)]
+pub struct MarketClient {
+    provider: RootProvider,
+    contracts: ContractAddresses,
+    chain_id: u64,
+    sender: Option<Sender>,
+}
+
+impl MarketClient {
+    /// Connects and asks the node for chain id and contract addresses.
+    pub async fn connect(rpc_url: &str) -> Result<Self, ClientError> {
+        let url = rpc_url.parse().map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
+        let provider = RootProvider::new_http(url);
+        let chain_id = provider
+            .get_chain_id()
+            .await
+            .map_err(|error| ClientError::rpc("eth_chainId", rpc_url, &error))?;
+        let answer: serde_json::Value = provider
+            .raw_request("medina_contracts".into(), ())
+            .await
+            .map_err(|error| ClientError::rpc("medina_contracts", rpc_url, &error))?;
+        let contracts = addresses_from(&answer)?;
+        Ok(Self { provider, contracts, chain_id, sender: None })
+    }
+
+    /// Connects where the addresses are known already.
+    pub async fn connect_with(
+        rpc_url: &str,
+        contracts: ContractAddresses,
+    ) -> Result<Self, ClientError> {
+        let url = rpc_url.parse().map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
+        let provider = RootProvider::new_http(url);
+        let chain_id = provider
+            .get_chain_id()
+            .await
+            .map_err(|error| ClientError::rpc("eth_chainId", rpc_url, &error))?;
+        Ok(Self { provider, contracts, chain_id, sender: None })
+    }
+
+    /// The same connection, sending as `account`.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        Self { sender: Some(Sender::new(account)), ..self }
+    }
+
+    /// A second client on the same connection, sending as `account`.
+    #[must_use]
+    pub fn for_account(&self, account: Account) -> Self {
+        Self {
+            provider: self.provider.clone(),
+            contracts: self.contracts,
+            chain_id: self.chain_id,
+            sender: Some(Sender::new(account)),
+        }
+    }
+
+    /// Where the contracts are.
+    pub fn contracts(&self) -> &ContractAddresses {
+        &self.contracts
+    }
+
+    /// The chain's id.
+    pub fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    /// The node's JSON-RPC, for what this client has no function for.
+    pub fn provider(&self) -> &RootProvider {
+        &self.provider
+    }
+
+    /// Who sends.
+    pub fn account(&self) -> Result<&Account, ClientError> {
+        self.sender.as_ref().map(Sender::account).ok_or(ClientError::NoAccount)
+    }
+
+    /// Reads from a contract, in the environment of the next block: the head's own time is old on
+    /// an idle chain, and access that has ended must not seem alive.
+    pub async fn call<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, ClientError> {
+        let mut request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
+        if let Some(sender) = &self.sender {
+            request = request.with_from(sender.account().address());
+        }
+        let answer = self
+            .provider
+            .call(request)
+            .block(BlockId::pending())
+            .await
+            .map_err(|error| ClientError::from_call(C::SIGNATURE, &error))?;
+        C::abi_decode_returns(&answer).map_err(|_| ClientError::BadAnswer(C::SIGNATURE))
+    }
+
+    /// The organisation of an account; zero if it has none.
+    pub async fn org_of(&self, account: Address) -> Result<B256, ClientError> {
+        self.call(self.contracts.identity, identity::Identity::orgOfCall { a: account }).await
+    }
+
+    /// The business role of an account, 0 (Visitor) to 4 (Administrator).
+    pub async fn role_of(&self, account: Address) -> Result<u8, ClientError> {
+        self.call(self.contracts.identity, identity::Identity::roleOfCall { a: account }).await
+    }
+
+    /// The sender's own organisation.
+    pub async fn own_org(&self) -> Result<B256, ClientError> {
+        let address = self.account()?.address();
+        match self.org_of(address).await? {
+            B256::ZERO => Err(ClientError::NoOrganisation(address)),
+            org => Ok(org),
+        }
+    }
+}
+
+/// Reads the answer of `medina_contracts`: names in any case, so that camelCase and the contracts'
+/// own names both do.
+fn addresses_from(answer: &serde_json::Value) -> Result<ContractAddresses, ClientError> {
+    let fields = answer.as_object().ok_or(ClientError::BadAnswer("medina_contracts"))?;
+    let find = |name: &str| {
+        let short = name.strip_prefix("ERC7913").unwrap_or(name);
+        fields.iter().find(|(field, _)| {
+            field.eq_ignore_ascii_case(name) || field.eq_ignore_ascii_case(short)
+        })
+    };
+    let names = ContractAddresses::of(Address::ZERO).named().map(|(name, _)| name);
+    let found: serde_json::Map<_, _> = names
+        .into_iter()
+        .filter_map(|name| find(name).map(|(_, address)| (name.to_owned(), address.clone())))
+        .collect();
+    serde_json::from_value(found.into()).map_err(|error| ClientError::BadContracts(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contract_addresses_are_read_in_both_spellings() {
+        let addresses = ContractAddresses::of(Address::repeat_byte(7));
+        let json = serde_json::to_value(addresses).expect("serializes");
+        assert_eq!(addresses_from(&json).expect("reads"), addresses);
+        let lower = |name: &str| {
+            let name = name.strip_prefix("ERC7913").unwrap_or(name);
+            name[..1].to_lowercase() + &name[1..]
+        };
+        let camel: serde_json::Map<_, _> = addresses
+            .named()
+            .into_iter()
+            .map(|(name, address)| (lower(name), serde_json::json!(address)))
+            .collect();
+        assert_eq!(addresses_from(&camel.into()).expect("reads"), addresses);
+        assert!(matches!(addresses_from(&serde_json::json!({})), Err(ClientError::BadContracts(_))));
+        assert!(matches!(addresses_from(&serde_json::json!(1)), Err(ClientError::BadAnswer(_))));
+    }
+
+    #[tokio::test]
+    async fn nonsense_url_and_silent_node_are_clear_errors() {
+        assert!(matches!(MarketClient::connect("not a url").await, Err(ClientError::BadUrl(_))));
+        let error = MarketClient::connect("http://127.0.0.1:1").await.expect_err("nobody is there");
+        assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
+    }
+}
