@@ -1,1 +1,3 @@
 //! Micro benchmarks and the load generator.
+
+pub mod load;

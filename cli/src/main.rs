@@ -1,2 +1,37 @@
 //! The `medina` command.
-fn main() {}
+//!
+//! Three steps, each complete before the next: what was typed (`args`), what it
+//! means (every command's `plan` or checks), what runs. Results go to standard
+//! output, as text or with `--json` as one document; failures and logs go to
+//! standard error. The exit code is 0 only on success.
+
+mod args;
+mod commands;
+mod errors;
+mod node_client;
+mod output;
+mod signer;
+mod values;
+
+use clap::Parser as _;
+use errors::{Failure, Outcome};
+use output::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let typed = args::Cli::parse();
+    let output = Output::new(typed.json);
+    match run(typed.command, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: args::Command, output: Output) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::from(error).during("cannot start threads"))?;
+    runtime.block_on(commands::run(command, output))
+}

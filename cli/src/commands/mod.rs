@@ -1,0 +1,89 @@
+//! One file or folder per command.
+
+pub(crate) mod account;
+pub(crate) mod coupon;
+pub(crate) mod demo;
+pub(crate) mod dev;
+pub(crate) mod gateway;
+pub(crate) mod market;
+pub(crate) mod network;
+pub(crate) mod node;
+pub(crate) mod readings;
+pub(crate) mod sensor;
+pub(crate) mod validator;
+
+use crate::{
+    args::{Cli, Command},
+    errors::{Failure, Outcome},
+    output::Output,
+};
+use clap::CommandFactory as _;
+use std::{
+    io::Read as _,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Runs what was typed.
+pub(crate) async fn run(command: Command, output: Output) -> Outcome {
+    match command {
+        Command::Dev(args) => dev::run(args, output).await,
+        Command::Demo(args) => demo::run(args, output).await,
+        Command::Network(command) => network::run(command, output),
+        Command::Node(command) => node::run(command, output).await,
+        Command::Gateway(command) => gateway::run(command, output).await,
+        Command::Account(command) => account::run(command, output),
+        Command::Sensor(command) => sensor::run(command, output).await,
+        Command::Market(command) => market::run(command, output).await,
+        Command::Coupon(command) => coupon::run(command, output).await,
+        Command::Validator(command) => validator::run(command, output).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "medina", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Time since 1970 by this machine's clock.
+#[allow(clippy::disallowed_methods, reason = "the command line is where a clock is owned")]
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Reads a small text file.
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Outcome<String> {
+    let cannot = |error| crate::errors::cannot("read", path, error);
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(bytes_max + 1).read_to_string(&mut text).map_err(cannot)?;
+    if text.len() as u64 > bytes_max {
+        return Err(Failure::new(format!("{} is larger than {bytes_max} bytes", path.display())));
+    }
+    Ok(text)
+}
+
+/// Ends when the process is asked to: Ctrl-C, or SIGTERM.
+pub(crate) async fn asked_to_stop() -> Outcome {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// Ends when standard input is closed, which is how a parent process that is
+/// gone, however it went, takes its children along.
+pub(crate) async fn parent_gone() {
+    use tokio::io::AsyncReadExt as _;
+    let mut input = tokio::io::stdin();
+    let mut ignored = [0; 64];
+    while matches!(input.read(&mut ignored).await, Ok(count) if count > 0) {}
+}

@@ -1,0 +1,344 @@
+//! `medina sensor`: devices of a seller, and the readings they answer for.
+
+use crate::{
+    args::RpcArgs,
+    commands::{readings::ReadingsArgs, since_epoch},
+    errors::{Failure, Outcome},
+    output::{Output, pairs, table},
+    signer::{SenderArgs, connect},
+    values,
+};
+use alloy_primitives::{Address, B256, keccak256};
+use clap::{Args, Subcommand, ValueEnum};
+use medina_sdk::{
+    client::{MarketClient, NewSensor, Receipt, ResourceType, SensorRecord},
+    companion::{Companion, MasterKey},
+    device::{DeviceKey, DeviceKind},
+    gateway::GatewayConfig,
+};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// How long a device's signature over its registration holds.
+const REGISTRATION_SECONDS: u64 = 3600;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SensorCommand {
+    /// Register a device of the account's organisation
+    Register(RegisterArgs),
+    /// Change a device's promise, place or status
+    Update(UpdateArgs),
+    /// Show the devices of an organisation
+    List(ListArgs),
+    /// Show one device and the trust in it
+    Show(ShowArgs),
+    /// Put readings into the companion database and anchor them
+    Anchor(AnchorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// What it observes, such as temperature; buyers search for it
+    #[arg(long, value_name = "NAME")]
+    property: String,
+    /// File of the device's key; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    device_key: PathBuf,
+    /// Curve of a new device key
+    #[arg(long, value_enum, default_value_t = Curve::Ed25519)]
+    curve: Curve,
+    /// Promised time between readings, such as 60s or 15m
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "1m")]
+    period: u32,
+    /// What it is
+    #[arg(long, value_enum, default_value_t = Kind::Sensor)]
+    kind: Kind,
+    /// Coarse grid cell of its place
+    #[arg(long, default_value_t = 0)]
+    cell: u64,
+    /// Hash of a salted document about it
+    #[arg(long, value_name = "HASH", default_value_t = B256::ZERO)]
+    meta: B256,
+    /// Its id: any 32 bytes nobody has [default: hash of the device's public key]
+    #[arg(long)]
+    id: Option<B256>,
+    #[command(flatten)]
+    sender: SenderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// The device
+    id: B256,
+    /// Promised time between readings
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    period: Option<u32>,
+    /// Coarse grid cell of its place
+    #[arg(long)]
+    cell: Option<u64>,
+    /// Hash of a salted document about it
+    #[arg(long, value_name = "HASH")]
+    meta: Option<B256>,
+    /// Whether it can be used
+    #[arg(long, value_enum)]
+    status: Option<Status>,
+    #[command(flatten)]
+    sender: SenderArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "whose", required = true, multiple = false, args = ["org", "account"])]
+pub(crate) struct ListArgs {
+    /// An organisation
+    #[arg(long)]
+    org: Option<B256>,
+    /// The organisation of this account
+    #[arg(long, value_name = "ADDRESS")]
+    account: Option<Address>,
+    #[command(flatten)]
+    rpc: RpcArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The device
+    id: B256,
+    #[command(flatten)]
+    rpc: RpcArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnchorArgs {
+    /// The device
+    id: B256,
+    /// File of the device's key, which signs the batch
+    #[arg(long, value_name = "FILE")]
+    device_key: PathBuf,
+    /// Configuration of the gateway that will hand the readings out; it must not run meanwhile
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Take the readings of this column only
+    #[arg(long, value_name = "NAME")]
+    property: Option<String>,
+    #[command(flatten)]
+    readings: ReadingsArgs,
+    #[command(flatten)]
+    sender: SenderArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Curve {
+    Ed25519,
+    Secp256k1,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Sensor,
+    Actuator,
+    Device,
+    Service,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Status {
+    Live = 1,
+    Paused = 2,
+    Retired = 3,
+}
+
+impl From<Kind> for ResourceType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Sensor => Self::Sensor,
+            Kind::Actuator => Self::Actuator,
+            Kind::Device => Self::Device,
+            Kind::Service => Self::Service,
+        }
+    }
+}
+
+pub(crate) async fn run(command: SensorCommand, output: Output) -> Outcome {
+    match command {
+        SensorCommand::Register(args) => register(args, output).await,
+        SensorCommand::Update(args) => update(args, output).await,
+        SensorCommand::List(args) => list(args, output).await,
+        SensorCommand::Show(args) => show(args, output).await,
+        SensorCommand::Anchor(args) => anchor(args, output).await,
+    }
+}
+
+async fn register(args: RegisterArgs, output: Output) -> Outcome {
+    let client = args.sender.connect().await?;
+    let device = device_key(&args)?;
+    let signer = device.signer(client.contracts().ed25519_verifier);
+    let sensor = NewSensor {
+        id: args.id.unwrap_or_else(|| keccak256(&signer)),
+        device,
+        kind: args.kind.into(),
+        topic: values::topic(&args.property),
+        period_seconds: args.period,
+        cell: args.cell,
+        meta: args.meta,
+    };
+    let deadline = since_epoch().as_secs() + REGISTRATION_SECONDS;
+    let receipt = client.register_sensor(&sensor, deadline).await?;
+    let value = json!({
+        "id": sensor.id,
+        "property": args.property,
+        "topic": sensor.topic,
+        "deviceKey": args.device_key,
+        "transaction": values::transaction(&receipt),
+    });
+    output.result(&value, || {
+        pairs([
+            ("sensor", sensor.id.to_string()),
+            ("property", args.property.clone()),
+            ("device key", args.device_key.display().to_string()),
+        ]) + &values::transaction_line(&receipt)
+    });
+    Ok(())
+}
+
+fn device_key(args: &RegisterArgs) -> Outcome<DeviceKey> {
+    if args.device_key.exists() {
+        return Ok(DeviceKey::load(&args.device_key)?);
+    }
+    let device = DeviceKey::random(match args.curve {
+        Curve::Ed25519 => DeviceKind::Ed25519,
+        Curve::Secp256k1 => DeviceKind::Secp256k1,
+    })?;
+    device.save(&args.device_key)?;
+    Ok(device)
+}
+
+async fn update(args: UpdateArgs, output: Output) -> Outcome {
+    let client = args.sender.connect().await?;
+    let now = client.sensor(args.id).await?;
+    let mut receipts = Vec::new();
+    if args.period.is_some() || args.cell.is_some() || args.meta.is_some() {
+        let period = args.period.unwrap_or(now.period_seconds);
+        let (cell, meta) = (args.cell.unwrap_or(now.cell), args.meta.unwrap_or(now.meta));
+        receipts.push(client.update_sensor(args.id, period, cell, meta).await?);
+    }
+    if let Some(status) = args.status {
+        receipts.push(client.set_sensor_status(args.id, status as u8).await?);
+    }
+    if receipts.is_empty() {
+        return Err(Failure::new("nothing to change").hint("give --period, --cell, --meta or --status"));
+    }
+    let sensor = client.sensor(args.id).await?;
+    let transactions: Vec<_> = receipts.iter().map(values::transaction).collect();
+    output.result(&json!({ "sensor": sensor, "transactions": transactions }), || {
+        let lines: Vec<_> = receipts.iter().map(values::transaction_line).collect();
+        described(&sensor) + &lines.join("\n")
+    });
+    Ok(())
+}
+
+fn described(sensor: &SensorRecord) -> String {
+    pairs([
+        ("sensor", sensor.id.to_string()),
+        ("organisation", sensor.org.to_string()),
+        ("kind", values::word(&sensor.kind)),
+        ("status", values::status(sensor.status)),
+        ("topic", sensor.topic.to_string()),
+        ("period", medina_sdk::amount::format_duration(sensor.period_seconds.into())),
+        ("cell", sensor.cell.to_string()),
+        ("device", sensor.signer.to_string()),
+        ("owned since", values::moment(sensor.since)),
+    ])
+}
+
+async fn list(args: ListArgs, output: Output) -> Outcome {
+    let client = connect(&args.rpc.rpc).await?;
+    let org = match (args.org, args.account) {
+        (Some(org), _) => org,
+        (None, Some(account)) => client.org_of(account).await?,
+        (None, None) => return Err(Failure::new("whose sensors? Give --org or --account")),
+    };
+    let sensors = client.sensors_of(org).await?;
+    output.result(&sensors, || {
+        if sensors.is_empty() {
+            return format!("organisation {org} has no sensors");
+        }
+        let mut rows = table(&["sensor", "kind", "status", "topic"]);
+        for sensor in &sensors {
+            let (id, topic) = (sensor.id.to_string(), sensor.topic.to_string());
+            rows.add_row([id, values::word(&sensor.kind), values::status(sensor.status), topic]);
+        }
+        rows.to_string()
+    });
+    Ok(())
+}
+
+async fn show(args: ShowArgs, output: Output) -> Outcome {
+    let client = connect(&args.rpc.rpc).await?;
+    let sensor = client.sensor(args.id).await?;
+    let trust = client.trust_report(args.id).await?;
+    let stats = client.anchor_stats(args.id).await?;
+    output.result(&json!({ "sensor": sensor, "trust": trust, "anchored": stats }), || {
+        described(&sensor)
+            + &pairs([
+                ("batches", stats.seq.to_string()),
+                ("last reading", values::moment(stats.last)),
+                ("trust", values::points_or_unknown(trust.resource.known())),
+                ("reputation", values::points_or_unknown(trust.organisation.known())),
+            ])
+    });
+    Ok(())
+}
+
+async fn anchor(args: AnchorArgs, output: Output) -> Outcome {
+    let client = args.sender.connect().await?;
+    let device = DeviceKey::load(&args.device_key)?;
+    let config = GatewayConfig::load(&args.config)?;
+    let loaded = args.readings.load()?;
+    let wanted = |property: &str| args.property.as_deref().is_none_or(|name| name == property);
+    let readings: Vec<_> =
+        loaded.readings.into_iter().filter(|reading| wanted(&reading.property)).collect();
+    if readings.is_empty() {
+        let found = loaded.properties.join(", ");
+        return Err(Failure::new("there are no readings to anchor").hint(format!("properties found: {found}")));
+    }
+    let companion = Companion::open(&config.data, MasterKey::load_or_create(&config.master_key)?)
+        .map_err(|error| Failure::from(error).hint("a gateway that runs on this database must be stopped first"))?;
+    let count = readings.len();
+    let (seq, receipt) = anchor_one(&client, &companion, &device, args.id, readings).await?;
+    let value = json!({
+        "sensor": args.id,
+        "batch": seq,
+        "readings": count,
+        "skipped": loaded.skipped,
+        "transaction": values::transaction(&receipt),
+    });
+    output.result(&value, || {
+        format!("{count} readings anchored as batch {seq}\n{}", values::transaction_line(&receipt))
+    });
+    Ok(())
+}
+
+/// Anchors a batch; one that an interrupted run left behind is dropped, as its
+/// readings are in the file again.
+async fn anchor_one(
+    client: &MarketClient,
+    companion: &Companion,
+    device: &DeviceKey,
+    id: B256,
+    readings: Vec<medina_sdk::readings::Reading>,
+) -> Outcome<(u64, Receipt)> {
+    let on_chain = client.anchor_stats(id).await?.seq;
+    if let Some(pending) = companion.pending(id)? {
+        let seq = pending.batch.seq;
+        if seq <= on_chain {
+            companion.mark_anchored(id, seq, B256::ZERO)?;
+        } else {
+            companion.drop_pending(id, seq)?;
+        }
+    }
+    let batch = companion.prepare(id, readings)?;
+    let signature = client.sign_batch(&batch, device)?;
+    let receipt = client.anchor(&batch, signature).await?;
+    companion.mark_anchored(id, batch.seq, receipt.hash)?;
+    Ok((batch.seq, receipt))
+}

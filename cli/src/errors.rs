@@ -1,0 +1,83 @@
+//! What went wrong, where, and what to do: one message per failure, never a backtrace.
+
+use std::fmt;
+
+/// Why a command failed. Its text is for the person who typed the command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    hint: Option<String>,
+}
+
+/// What commands answer.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure with nothing to advise beyond its own text.
+    pub(crate) fn new(what: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Puts what was being done in front.
+    #[must_use]
+    pub(crate) fn during(mut self, what: impl fmt::Display) -> Self {
+        self.what = format!("{what}: {}", self.what);
+        self
+    }
+
+    /// The form that programs read.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": self.what, "hint": self.hint })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.what)?;
+        match &self.hint {
+            Some(hint) => write!(formatter, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every error of our crates says what, where and what to do by itself. Causes
+/// that the text does not repeat are added behind it.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut what = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !what.contains(&text) {
+                what = format!("{what}: {text}");
+            }
+            cause = inner.source();
+        }
+        Self::new(what)
+    }
+}
+
+/// A failure that says what was tried with which file.
+pub(crate) fn cannot(action: &str, path: &std::path::Path, error: impl fmt::Display) -> Failure {
+    Failure::new(format!("cannot {action} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_says_what_and_what_to_do() {
+        let failure = Failure::new("port 1 is taken").hint("use another").during("node-0");
+        assert_eq!(failure.to_string(), "node-0: port 1 is taken\n  use another");
+        assert_eq!(failure.to_json()["hint"], "use another");
+    }
+}

@@ -1,0 +1,106 @@
+//! Values as they are typed and shown.
+
+use alloy_primitives::{B256, keccak256};
+use medina_sdk::{amount, client::Receipt};
+use serde_json::{Value, json};
+
+/// Reads an amount in tokens.
+pub(crate) fn tokens(text: &str) -> Result<u128, String> {
+    amount::parse_tokens(text).map_err(|error| error.to_string())
+}
+
+/// Reads a duration of at most 136 years.
+pub(crate) fn duration(text: &str) -> Result<u32, String> {
+    let seconds = amount::parse_duration(text).map_err(|error| error.to_string())?;
+    u32::try_from(seconds).map_err(|_| "this is longer than 136 years".to_owned())
+}
+
+/// Reads a score or trust from 0 to 100, two decimals, into basis points.
+pub(crate) fn percent(text: &str) -> Result<u16, String> {
+    let wrong = || "expected a number from 0 to 100 with at most two decimals".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let is_plain = |digits: &str| digits.chars().all(|digit| digit.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 3 || part.len() > 2 || !is_plain(whole) || !is_plain(part) {
+        return Err(wrong());
+    }
+    let basis_points: u16 = format!("{whole}{part:0<2}").parse().map_err(|_| wrong())?;
+    if basis_points <= 10_000 { Ok(basis_points) } else { Err(wrong()) }
+}
+
+/// Basis points as a number with two decimals.
+pub(crate) fn points(basis_points: u16) -> String {
+    format!("{}.{:02}", basis_points / 100, basis_points % 100)
+}
+
+/// Basis points that may be unknown.
+pub(crate) fn points_or_unknown(basis_points: Option<u16>) -> String {
+    basis_points.map_or_else(|| "unknown".to_owned(), points)
+}
+
+/// Hash by which a property is found.
+pub(crate) fn topic(property: &str) -> B256 {
+    keccak256(property.trim().to_lowercase())
+}
+
+/// Base units with their name.
+pub(crate) fn money(base_units: impl Into<amount::TokenUnits>) -> String {
+    format!("{} MDN", amount::format_tokens(base_units))
+}
+
+/// Unix seconds as text; 0 means never.
+pub(crate) fn moment(seconds: u64) -> String {
+    if seconds == 0 { "-".to_owned() } else { format!("{seconds} (Unix s)") }
+}
+
+/// A status of resources and listings in words.
+pub(crate) fn status(status: u8) -> String {
+    let word = match status & 127 {
+        1 => "live",
+        2 => "paused",
+        3 => "retired",
+        _ => "unknown",
+    };
+    if status & 128 == 0 { word.to_owned() } else { format!("{word}, flagged") }
+}
+
+/// An enum of the contracts in its JSON word, or its number.
+pub(crate) fn word<T: serde::Serialize>(value: &Result<T, u8>) -> String {
+    match value {
+        Ok(known) => match serde_json::to_value(known) {
+            Ok(Value::String(word)) => word,
+            _ => "?".to_owned(),
+        },
+        Err(number) => number.to_string(),
+    }
+}
+
+/// A transaction for programs.
+pub(crate) fn transaction(receipt: &Receipt) -> Value {
+    json!({ "hash": receipt.hash, "block": receipt.block, "gasUsed": receipt.gas_used })
+}
+
+/// A transaction for people.
+pub(crate) fn transaction_line(receipt: &Receipt) -> String {
+    format!("transaction {} in block {}, {} gas", receipt.hash, receipt.block, receipt.gas_used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_reads_what_points_writes() {
+        for (text, value) in [("0", 0), ("100", 10_000), ("72.5", 7_250), ("9.05", 905)] {
+            assert_eq!(percent(text), Ok(value), "{text}");
+        }
+        assert_eq!(points(7_250), "72.50");
+        for text in ["", "-1", "100.01", "1.234", "9x", "1000", "."] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn status_is_said_in_words() {
+        assert_eq!((status(1), status(130)), ("live".to_owned(), "paused, flagged".to_owned()));
+    }
+}

@@ -1,0 +1,36 @@
+//! The contract suite, as its deployment plan puts it on a chain, in revm.
+//!
+//! One file per contract; each says first how its actions fail, then how they succeed, with balances and events
+//! checked. `gas.rs` measures against the specification's ceilings, `surface.rs` compares names and signatures,
+//! `signatures.rs` tampers with everything that is signed.
+
+#[path = "contracts/anchor.rs"]
+mod anchor;
+#[path = "contracts/coupons.rs"]
+mod coupons;
+#[path = "contracts/deployment.rs"]
+mod deployment;
+#[path = "contracts/federation.rs"]
+mod federation;
+#[path = "contracts/gas.rs"]
+mod gas;
+#[path = "contracts/harness.rs"]
+mod harness;
+#[path = "contracts/identity.rs"]
+mod identity;
+#[path = "contracts/market.rs"]
+mod market;
+#[path = "contracts/registry.rs"]
+mod registry;
+#[path = "contracts/signatures.rs"]
+mod signatures;
+#[path = "contracts/surface.rs"]
+mod surface;
+#[path = "contracts/token.rs"]
+mod token;
+#[path = "contracts/trust.rs"]
+mod trust;
+#[path = "contracts/trust_math.rs"]
+mod trust_math;
+
+use medina_execution::MedinaPrecompiles;

@@ -1,0 +1,202 @@
+//! Own gas of calls against the specification's ceilings: addresses and slots warm, shared counters non-zero.
+
+use crate::harness::{Chain, GENESIS_TIME, TOKEN, key, org, seconds};
+use alloy_primitives::{Address, B256, Bytes, U256, Uint, keccak256};
+use alloy_sol_types::SolCall;
+use ed25519_dalek::{Signer, SigningKey};
+use medina_contracts::{
+    bartering_coupons::{BarteringCoupons, IBarteringCoupons},
+    data_anchor::{DataAnchor, IDataAnchor::Batch},
+    data_marketplace::DataMarketplace,
+    eip712,
+    federation_registry::FederationRegistry,
+    identity::Identity,
+    medina_token::MedinaToken,
+    sensor_registry::SensorRegistry,
+    trust_and_reputation::TrustAndReputation,
+};
+
+const PRICE: u128 = 5 * TOKEN;
+
+/// Measured calls: name, gas, ceiling.
+#[derive(Default)]
+struct Table(Vec<(&'static str, u64, u64)>);
+
+impl Table {
+    fn add<C: SolCall>(&mut self, chain: &Chain, name: &'static str, from: usize, to: Address, call: &C, ceiling: u64) {
+        self.0.push((name, chain.own_gas(chain.account(from), to, call), ceiling));
+    }
+
+    /// Prints all, fails for those above.
+    fn check(self) {
+        for (name, gas, ceiling) in &self.0 {
+            println!("{name:<28} {gas:>8} of {ceiling:>8}");
+        }
+        let above: Vec<_> = self.0.iter().filter(|(_, gas, ceiling)| gas > ceiling).collect();
+        assert!(above.is_empty(), "above the ceiling: {above:?}");
+    }
+}
+
+#[test]
+fn token_and_identity_stay_below_their_ceilings() {
+    let chain = Chain::new();
+    let mut table = Table::default();
+    let token = chain.at.medina_token;
+    let transfer = MedinaToken::transferCall { to: key("new").address(), value: U256::ONE };
+    table.add(&chain, "transfer", 1, token, &transfer, 52_000);
+    let role_of = Identity::roleOfCall { a: chain.account(2) };
+    table.add(&chain, "roleOf", 1, chain.at.identity, &role_of, 8_000);
+    table.check();
+}
+
+#[test]
+fn sensors_stay_below_their_ceilings() {
+    let mut chain = Chain::new();
+    chain.register(1, "first");
+    let mut table = Table::default();
+    let at = chain.at.sensor_registry;
+    let one = chain.registration(1, keccak256("sensor"), &key("sensor"));
+    table.add(&chain, "register", 1, at, &one, 145_000);
+    let mut ed25519 = one.clone();
+    let secret = SigningKey::from_bytes(&[1; 32]);
+    ed25519.r.signer = eip712::ed25519_signer(chain.at.ed25519_verifier, secret.verifying_key().as_bytes());
+    let message = eip712::Registration { id: one.id, org: org(1), deadline: one.deadline };
+    let hash = alloy_sol_types::SolStruct::eip712_signing_hash(&message, &chain.domain("SensorRegistry"));
+    ed25519.deviceSig = secret.sign(hash.as_slice()).to_bytes().to_vec().into();
+    table.add(&chain, "register ed25519", 1, at, &ed25519, 205_000);
+    let calls: Vec<_> = (0..16)
+        .map(|index| {
+            let name = format!("sensor {index}");
+            chain.registration(1, keccak256(&name), &key(&name))
+        })
+        .collect();
+    let many = SensorRegistry::registerManyCall {
+        ids: calls.iter().map(|call| call.id).collect(),
+        r: calls.iter().map(|call| call.r.clone()).collect(),
+        deadline: one.deadline,
+        sigs: calls.iter().map(|call| call.deviceSig.clone()).collect(),
+    };
+    table.add(&chain, "registerMany, 16", 1, at, &many, 16 * 130_000);
+    table.check();
+}
+
+#[test]
+fn anchors_stay_below_their_ceilings() {
+    let mut chain = Chain::new();
+    let source = chain.register(1, "sensor");
+    chain.warp(10_000);
+    let mut table = Table::default();
+    let at = chain.at.data_anchor;
+    let signed = |chain: &Chain, seq: u64| {
+        let (root, from, to) = (keccak256([1]), seconds(GENESIS_TIME + seq * 60), seconds(GENESIS_TIME + seq * 60 + 60));
+        let message = eip712::Anchoring { source, seq, root, from, to, count: 1 };
+        let sig: Bytes = crate::harness::sign(&key("sensor"), &chain.domain("DataAnchor"), &message);
+        (Batch { root, from, to, count: 1 }, sig)
+    };
+    let (b, sig) = signed(&chain, 1);
+    let first = DataAnchor::anchorCall { source, b, sig };
+    chain.ok(9, at, &first);
+    let (b, sig) = signed(&chain, 2);
+    table.add(&chain, "anchor", 9, at, &DataAnchor::anchorCall { source, b, sig }, 75_000);
+    let (b, sigs): (Vec<_>, Vec<_>) = (2..18).map(|seq| signed(&chain, seq)).unzip();
+    let many = DataAnchor::anchorManyCall { sources: vec![source; 16], b, sigs };
+    table.add(&chain, "anchorMany, 16", 9, at, &many, 16 * 55_000);
+    table.check();
+}
+
+#[test]
+fn market_and_trust_stay_below_their_ceilings() {
+    let mut chain = Chain::new();
+    let sensor = chain.register(1, "sensor");
+    let market = chain.at.data_marketplace;
+    let trust = chain.at.trust_and_reputation;
+    let id = chain.list(1, chain.listing(1, sensor, PRICE));
+    let rated = chain.complete(1, 2, id, PRICE);
+    chain.ok(2, trust, &TrustAndReputation::rateCall { order: rated, score: 9_000, comment: B256::ZERO });
+    let mut table = Table::default();
+    let listing = chain.listing(1, sensor, PRICE);
+    table.add(&chain, "list", 1, market, &DataMarketplace::listCall { l: listing }, 230_000);
+    chain.approve(3, PRICE);
+    table.add(&chain, "buy", 3, market, &chain.purchase(3, id, PRICE), 165_000);
+    let order = chain.buy(2, id, PRICE);
+    let deliver = DataMarketplace::deliverCall { order, proof: keccak256("proof") };
+    table.add(&chain, "deliver", 1, market, &deliver, 45_000);
+    chain.ok(1, market, &deliver);
+    let confirm = DataMarketplace::confirmCall { order };
+    table.add(&chain, "confirm", 2, market, &confirm, 60_000);
+    chain.ok(2, market, &confirm);
+    let rate = TrustAndReputation::rateCall { order, score: 9_000, comment: B256::ZERO };
+    table.add(&chain, "rate", 2, trust, &rate, 95_000);
+    let resource = TrustAndReputation::resourceTrustCall { id: sensor };
+    table.add(&chain, "resourceTrust", 1, trust, &resource, 25_000);
+    for index in 0..16 {
+        chain.federate(1, &[2], &format!("fed {index}"));
+    }
+    chain.warp(1_000);
+    let reputation = TrustAndReputation::platformReputationCall { org: org(1) };
+    table.add(&chain, "platformReputation, 16", 1, trust, &reputation, 60_000);
+    table.check();
+}
+
+#[test]
+fn federations_and_coupons_stay_below_their_ceilings() {
+    let mut chain = Chain::new();
+    let first = chain.federate(1, &[2, 3], "first");
+    let federations = chain.at.federation_registry;
+    let coupons = chain.at.bartering_coupons;
+    let mut table = Table::default();
+    let fed = keccak256("fed");
+    let create = FederationRegistry::createCall {
+        id: fed,
+        name: fed,
+        open: true,
+        quorumBps: 0,
+        infoModel: B256::ZERO,
+        c: Vec::new(),
+        invites: Vec::new(),
+    };
+    chain.ok(1, federations, &create);
+    let accept = FederationRegistry::acceptCall { fed, version: 1 };
+    table.add(&chain, "join", 2, federations, &accept, 90_000);
+    let sensor = chain.register(1, "sensor");
+    let share = FederationRegistry::shareCall { fed: first, resources: vec![sensor], bartered: vec![true] };
+    table.add(&chain, "share", 1, federations, &share, 50_000);
+    chain.ok(1, federations, &share);
+    let register = |chain: &Chain, number: u64| {
+        let message = eip712::Coupon {
+            issuer: org(1),
+            fed: first,
+            kind: 1,
+            val: 5,
+            number,
+            issuedAt: Uint::from(1),
+            holder: org(2),
+            scope: B256::ZERO,
+        };
+        let c = IBarteringCoupons::Coupon {
+            issuer: org(1),
+            fed: first,
+            kind: 1,
+            val: 5,
+            number,
+            issuedAt: Uint::from(1),
+            holder: org(2),
+            scope: B256::ZERO,
+        };
+        BarteringCoupons::registerCall { c, sig: chain.sign_packed(1, "BarteringCoupons", &message) }
+    };
+    let call = register(&chain, 1);
+    chain.ok(9, coupons, &call);
+    table.add(&chain, "coupon register", 9, coupons, &register(&chain, 2), 130_000);
+    let consume = |chain: &Chain, uses: u64| {
+        let number = U256::from(1);
+        let coupon = keccak256(alloy_sol_types::SolValue::abi_encode(&(org(1), number)));
+        let message = eip712::Use { key: coupon, resource: sensor, uses };
+        let holder_sig = chain.sign_packed(2, "BarteringCoupons", &message);
+        BarteringCoupons::consumeCall { key_: coupon, resource: sensor, holderSig: holder_sig }
+    };
+    let call = consume(&chain, 1);
+    chain.ok(1, coupons, &call);
+    table.add(&chain, "coupon consume", 1, coupons, &consume(&chain, 2), 60_000);
+    table.check();
+}

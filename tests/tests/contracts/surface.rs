@@ -1,0 +1,130 @@
+//! Names and signatures against the specification's list, sizes against the limits.
+
+use crate::harness::Chain;
+use medina_contracts::artifacts;
+use serde_json::Value;
+use std::{collections::BTreeSet, path::Path};
+
+/// Deployed code above this many bytes belongs into a library.
+const CODE_BYTES_MAX: usize = 22 * 1024;
+
+/// What the specification has and this version of a contract does not have yet.
+const NOT_YET: [(&str, &[&str]); 3] = [
+    (
+        "DataMarketplace",
+        &[
+            "claimUnits(uint256,uint64,bytes)",
+            "renew(uint256,uint64,uint128)",
+            "Noticed(uint256,uint48)",
+            "Renewed(uint256,uint64,uint128,uint48)",
+        ],
+    ),
+    (
+        "FederationRegistry",
+        &[
+            "execute(uint256)",
+            "misdeeds(bytes32)",
+            "misdeedsBy(bytes32,bytes32,bytes32)",
+            "propose(bytes32,uint8,bytes)",
+            "rebut(uint256,bytes)",
+            "reportDenied((bytes32,bytes32,bytes32,bytes32,bytes32,uint48,uint64,address),bytes,bytes)",
+            "settleReport(uint256)",
+            "vote(uint256,bool)",
+            "Changed(bytes32,uint32)",
+            "Executed(uint256)",
+            "Misdeed(bytes32,bytes32,bytes32,bytes32)",
+            "Proposed(uint256,bytes32,uint8,bytes)",
+            "Rebutted(uint256)",
+            "Reported(uint256,bytes32,bytes32)",
+            "Voted(uint256,bytes32,bool)",
+            "AlreadyVoted",
+            "BadBallot",
+            "TooLate",
+        ],
+    ),
+    (
+        "BarteringCoupons",
+        &[
+            "barter((bytes32,bytes32,uint8,uint64,uint64,uint48,bytes32,bytes32),bytes,bytes32,bytes)",
+            "setRules(bytes32,uint16,uint8)",
+            "Bartered(bytes32,bytes32,bytes32,bytes32)",
+            "RulesSet(bytes32,bytes32,uint16,uint8)",
+            "LowReputation",
+        ],
+    ),
+];
+
+fn canonical_type(input: &Value) -> String {
+    let name = input["type"].as_str().unwrap();
+    match name.strip_prefix("tuple") {
+        Some(array) => format!("({}){array}", canonical_types(&input["components"])),
+        None => name.to_owned(),
+    }
+}
+
+fn canonical_types(inputs: &Value) -> String {
+    inputs.as_array().unwrap().iter().map(canonical_type).collect::<Vec<_>>().join(",")
+}
+
+/// Functions and events by signature, errors by name, as the specification lists them.
+fn canonical(abi: &Value, kind: &str) -> BTreeSet<String> {
+    let entries = abi.as_array().unwrap().iter().filter(|entry| entry["type"] == kind);
+    entries
+        .map(|entry| {
+            let name = entry["name"].as_str().unwrap();
+            if kind == "error" { name.to_owned() } else { format!("{name}({})", canonical_types(&entry["inputs"])) }
+        })
+        .collect()
+}
+
+#[test]
+fn signatures_are_the_specifications() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/contracts-abi.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: the specification's list is not beside this checkout");
+        return;
+    };
+    let specification: Value = serde_json::from_str(&text).unwrap();
+    for (contract, expected) in specification.as_object().unwrap() {
+        let Some(artifact) = artifacts::by_name(contract) else { continue };
+        let artifact: Value = serde_json::from_str(artifact.json).unwrap();
+        let not_yet = NOT_YET.iter().find(|(name, _)| name == contract).map_or(&[][..], |(_, list)| list);
+        for (list, kind) in [("functions", "function"), ("events", "event"), ("errors", "error")] {
+            let expected: BTreeSet<_> =
+                expected[list].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+            let found = canonical(&artifact["abi"], kind);
+            for name in &expected {
+                let is_missing = !found.contains(name);
+                assert_eq!(is_missing, not_yet.contains(&name.as_str()), "{contract}: {name}");
+            }
+            // An overload beside the specification's signature would be a misspelt one.
+            let name_of = |signature: &str| signature.split('(').next().unwrap().to_owned();
+            for extra in found.difference(&expected) {
+                let clash = expected.iter().find(|name| name_of(name) == name_of(extra));
+                assert_eq!(clash, None, "{contract} has {extra}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_contract_is_below_the_size_limit() {
+    let chain = Chain::new();
+    for (name, address) in chain.at.named() {
+        assert!((1..=CODE_BYTES_MAX).contains(&chain.code_bytes(address)), "{name}");
+    }
+    for artifact in artifacts::all() {
+        assert!((1..=CODE_BYTES_MAX).contains(&artifact.deployed_code.len()), "{}", artifact.name);
+    }
+}
+
+#[test]
+fn artifacts_have_the_promised_fields() {
+    for artifact in artifacts::all() {
+        let json: Value = serde_json::from_str(artifact.json).unwrap();
+        assert_eq!(json["contractName"], artifact.name);
+        assert_eq!(json["bytecode"], artifact.creation_code.to_string());
+        assert_eq!(json["deployedBytecode"], artifact.deployed_code.to_string());
+        assert!(json["abi"].is_array());
+    }
+}
