@@ -2,14 +2,19 @@
 
 use crate::commands::{
     account::AccountCommand, coupon::CouponCommand, demo::DemoArgs, dev::DevArgs,
-    gateway::GatewayCommand, market::MarketCommand, network::NetworkCommand, node::NodeCommand,
-    sensor::SensorCommand, validator::ValidatorCommand,
+    federation::FederationCommand, gateway::GatewayCommand, market::MarketCommand,
+    network::NetworkCommand, node::NodeCommand, sensor::SensorCommand, validator::ValidatorCommand,
 };
 use clap::{Parser, Subcommand};
 
 /// A permissioned EVM chain with a data market built in.
 #[derive(Debug, Parser)]
-#[command(name = "medina", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "medina",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
@@ -46,6 +51,9 @@ pub(crate) enum Command {
     /// Barter access by coupons
     #[command(subcommand)]
     Coupon(CouponCommand),
+    /// Platforms that share sensors
+    #[command(subcommand)]
+    Federation(FederationCommand),
     /// Who decides blocks
     #[command(subcommand)]
     Validator(ValidatorCommand),
@@ -60,7 +68,12 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RpcArgs {
     /// JSON-RPC of a node
-    #[arg(long, value_name = "URL", env = "MEDINA_RPC", default_value = "http://127.0.0.1:8545")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MEDINA_RPC",
+        default_value = "http://127.0.0.1:8545"
+    )]
     pub(crate) rpc: String,
 }
 

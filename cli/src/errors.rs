@@ -15,7 +15,10 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure with nothing to advise beyond its own text.
     pub(crate) fn new(what: impl fmt::Display) -> Self {
-        Self { what: what.to_string(), hint: None }
+        Self {
+            what: what.to_string(),
+            hint: None,
+        }
     }
 
     /// Adds what to do about it.
@@ -76,8 +79,13 @@ mod tests {
 
     #[test]
     fn failure_says_what_and_what_to_do() {
-        let failure = Failure::new("port 1 is taken").hint("use another").during("node-0");
-        assert_eq!(failure.to_string(), "node-0: port 1 is taken\n  use another");
+        let failure = Failure::new("port 1 is taken")
+            .hint("use another")
+            .during("node-0");
+        assert_eq!(
+            failure.to_string(),
+            "node-0: port 1 is taken\n  use another"
+        );
         assert_eq!(failure.to_json()["hint"], "use another");
     }
 }

@@ -31,7 +31,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: args::Command, output: Output) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| Failure::from(error).during("cannot start threads"))?;
     runtime.block_on(commands::run(command, output))
 }

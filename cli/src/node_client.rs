@@ -18,27 +18,47 @@ pub(crate) struct NodeClient {
 impl NodeClient {
     /// Nothing is sent yet.
     pub(crate) fn new(url: &str) -> Outcome<Self> {
-        let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().build()?;
-        Ok(Self { url: url.to_owned(), http })
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            url: url.to_owned(),
+            http,
+        })
     }
 
     /// Calls a method and reads its result.
-    pub(crate) async fn call<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Outcome<T> {
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        parameters: Value,
+    ) -> Outcome<T> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters });
         let sent = self.http.post(&self.url).json(&body).send().await;
         let response = sent.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let answer: Value = response.json().await.map_err(|error| {
-            Failure::new(format!("{} answered HTTP {status} and no JSON-RPC: {error}", self.url))
-                .hint("is --rpc the URL of a node?")
+            Failure::new(format!(
+                "{} answered HTTP {status} and no JSON-RPC: {error}",
+                self.url
+            ))
+            .hint("is --rpc the URL of a node?")
         })?;
         if let Some(message) = answer.pointer("/error/message") {
             let message = message.as_str().unwrap_or("an error without a message");
-            return Err(Failure::new(format!("{} refused {method}: {message}", self.url)));
+            return Err(Failure::new(format!(
+                "{} refused {method}: {message}",
+                self.url
+            )));
         }
         let result = answer.get("result").cloned().unwrap_or_default();
-        serde_json::from_value(result)
-            .map_err(|error| Failure::new(format!("{}: unexpected answer to {method}: {error}", self.url)))
+        serde_json::from_value(result).map_err(|error| {
+            Failure::new(format!(
+                "{}: unexpected answer to {method}: {error}",
+                self.url
+            ))
+        })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {

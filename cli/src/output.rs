@@ -1,7 +1,7 @@
 //! What commands print: text for people, or one JSON document with `--json`.
 
 use crate::errors::Failure;
-use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -15,11 +15,6 @@ impl Output {
     /// For people, or for programs.
     pub(crate) const fn new(json: bool) -> Self {
         Self { json }
-    }
-
-    /// True when a program reads this.
-    pub(crate) const fn is_json(self) -> bool {
-        self.json
     }
 
     /// The result of the command: `value` for programs, `text` for people.
@@ -46,7 +41,11 @@ impl Output {
 
     /// The failure of the command, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
-        let text = if self.json { failure.to_json().to_string() } else { format!("error: {failure}") };
+        let text = if self.json {
+            failure.to_json().to_string()
+        } else {
+            format!("error: {failure}")
+        };
         // Nobody is left to tell when standard error is closed.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
@@ -62,7 +61,7 @@ fn print_line(text: &str) {
 /// A table with these headings.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.load_preset(UTF8_BORDERS_ONLY);
     table.set_header(headings.to_vec());
     table
 }
@@ -75,7 +74,11 @@ pub(crate) fn number(value: impl ToString) -> Cell {
 /// Names and values under each other, names padded to one width.
 pub(crate) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows: Vec<_> = rows.into_iter().collect();
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let line = |(name, value): &(&str, String)| format!("{name:width$}  {value}\n");
     rows.iter().map(line).collect()
 }

@@ -74,7 +74,9 @@ impl FromStr for AccountName {
             return Ok(Self::Index(index));
         }
         let address = text.parse().map(Self::Address);
-        address.map_err(|_| "expected an address (0x and 40 hexadecimal digits) or a number".to_owned())
+        address.map_err(|_| {
+            "expected an address (0x and 40 hexadecimal digits) or a number".to_owned()
+        })
     }
 }
 
@@ -89,7 +91,8 @@ impl SenderArgs {
 /// Connects without an account.
 pub(crate) async fn connect(rpc: &str) -> Outcome<MarketClient> {
     MarketClient::connect(rpc).await.map_err(|error| {
-        Failure::from(error).hint("is a node running there? (`medina dev`, `medina node run`, or --rpc URL)")
+        Failure::from(error)
+            .hint("is a node running there? (`medina dev`, `medina node run`, or --rpc URL)")
     })
 }
 
@@ -99,15 +102,19 @@ impl SignerArgs {
         if let Some(path) = &self.private_key_file {
             let text = read_text(path, SECRET_FILE_BYTES_MAX)?;
             let account = Account::from_private_key(&text);
-            return self.checked(account.map_err(|error| crate::errors::cannot("use", path, error))?);
+            return self
+                .checked(account.map_err(|error| crate::errors::cannot("use", path, error))?);
         }
         if let Some(key) = secret_variable("MEDINA_PRIVATE_KEY") {
             let account = Account::from_private_key(&key);
-            return self.checked(account.map_err(|error| Failure::from(error).during("MEDINA_PRIVATE_KEY"))?);
+            return self.checked(
+                account.map_err(|error| Failure::from(error).during("MEDINA_PRIVATE_KEY"))?,
+            );
         }
         if let Some(phrase) = secret_variable("MEDINA_MNEMONIC") {
             let mnemonic = Mnemonic::parse(&phrase);
-            let mnemonic = mnemonic.map_err(|error| Failure::from(error).during("MEDINA_MNEMONIC"))?;
+            let mnemonic =
+                mnemonic.map_err(|error| Failure::from(error).during("MEDINA_MNEMONIC"))?;
             return self.of_mnemonic(&mnemonic);
         }
         self.of_keystore()
@@ -117,8 +124,11 @@ impl SignerArgs {
     fn checked(&self, account: Account) -> Outcome<Account> {
         match self.account {
             Some(AccountName::Address(wanted)) if wanted != account.address() => {
-                Err(Failure::new(format!("--account is {wanted}, but the given key is of {}", account.address()))
-                    .hint("leave --account out, or unset MEDINA_PRIVATE_KEY to use the keystore"))
+                Err(Failure::new(format!(
+                    "--account is {wanted}, but the given key is of {}",
+                    account.address()
+                ))
+                .hint("leave --account out, or unset MEDINA_PRIVATE_KEY to use the keystore"))
             }
             _ => Ok(account),
         }
@@ -130,9 +140,13 @@ impl SignerArgs {
             Some(AccountName::Index(index)) => Ok(mnemonic.account(index)?),
             Some(AccountName::Address(wanted)) => {
                 let found = (0..100).map_while(|index| mnemonic.account(index).ok());
-                let found = found.into_iter().find(|account| account.address() == wanted);
+                let found = found
+                    .into_iter()
+                    .find(|account| account.address() == wanted);
                 found.ok_or_else(|| {
-                    Failure::new(format!("{wanted} is none of the first 100 accounts of MEDINA_MNEMONIC"))
+                    Failure::new(format!(
+                        "{wanted} is none of the first 100 accounts of MEDINA_MNEMONIC"
+                    ))
                 })
             }
         }
@@ -145,8 +159,15 @@ impl SignerArgs {
         let address = match self.account {
             Some(AccountName::Address(address)) => address,
             Some(AccountName::Index(index)) => {
-                let entry = usize::try_from(index).ok().and_then(|index| entries.get(index));
-                let missing = || Failure::new(format!("{place} has {} accounts, no number {index}", entries.len()));
+                let entry = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| entries.get(index));
+                let missing = || {
+                    Failure::new(format!(
+                        "{place} has {} accounts, no number {index}",
+                        entries.len()
+                    ))
+                };
                 entry.ok_or_else(missing)?.address
             }
             None => match entries.as_slice() {
@@ -156,12 +177,17 @@ impl SignerArgs {
                         .hint("make one (`medina account new`) or set MEDINA_PRIVATE_KEY or MEDINA_MNEMONIC"));
                 }
                 several => {
-                    return Err(Failure::new(format!("{place} has {} accounts", several.len()))
-                        .hint("choose one with --account ADDRESS|INDEX (`medina account list`)"));
+                    return Err(
+                        Failure::new(format!("{place} has {} accounts", several.len())).hint(
+                            "choose one with --account ADDRESS|INDEX (`medina account list`)",
+                        ),
+                    );
                 }
             },
         };
-        let password = self.keystore.password(&format!("Password of {address}: "))?;
+        let password = self
+            .keystore
+            .password(&format!("Password of {address}: "))?;
         Ok(keystore.unlock(address, &password)?)
     }
 }
@@ -192,7 +218,9 @@ impl KeystoreArgs {
         }
         let password = ask("Password for the new key: ")?;
         if ask("The same again: ")? != password {
-            return Err(Failure::new("the two passwords differ; nothing was written"));
+            return Err(Failure::new(
+                "the two passwords differ; nothing was written",
+            ));
         }
         Ok(password)
     }
@@ -210,14 +238,18 @@ impl KeystoreArgs {
 
 fn ask(prompt: &str) -> Outcome<String> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("a password is needed and nobody is there to type it")
-            .hint("give --password-file FILE or set MEDINA_PASSWORD"));
+        return Err(
+            Failure::new("a password is needed and nobody is there to type it")
+                .hint("give --password-file FILE or set MEDINA_PASSWORD"),
+        );
     }
     Ok(rpassword::prompt_password(prompt)?)
 }
 
 fn secret_variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
 }
 
 fn default_keystore() -> Outcome<PathBuf> {
@@ -234,7 +266,10 @@ mod tests {
     fn accounts_are_named_by_number_or_address() {
         assert_eq!("3".parse(), Ok(AccountName::Index(3)));
         let address = Address::repeat_byte(0xaa);
-        assert_eq!(address.to_string().parse(), Ok(AccountName::Address(address)));
+        assert_eq!(
+            address.to_string().parse(),
+            Ok(AccountName::Address(address))
+        );
         assert!("-1".parse::<AccountName>().is_err());
         assert!("0x12".parse::<AccountName>().is_err());
     }

@@ -20,11 +20,16 @@ pub(crate) fn percent(text: &str) -> Result<u16, String> {
     let wrong = || "expected a number from 0 to 100 with at most two decimals".to_owned();
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let is_plain = |digits: &str| digits.chars().all(|digit| digit.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 3 || part.len() > 2 || !is_plain(whole) || !is_plain(part) {
+    if whole.is_empty() || whole.len() > 3 || part.len() > 2 || !is_plain(whole) || !is_plain(part)
+    {
         return Err(wrong());
     }
     let basis_points: u16 = format!("{whole}{part:0<2}").parse().map_err(|_| wrong())?;
-    if basis_points <= 10_000 { Ok(basis_points) } else { Err(wrong()) }
+    if basis_points <= 10_000 {
+        Ok(basis_points)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// Basis points as a number with two decimals.
@@ -49,7 +54,11 @@ pub(crate) fn money(base_units: impl Into<amount::TokenUnits>) -> String {
 
 /// Unix seconds as text; 0 means never.
 pub(crate) fn moment(seconds: u64) -> String {
-    if seconds == 0 { "-".to_owned() } else { format!("{seconds} (Unix s)") }
+    if seconds == 0 {
+        "-".to_owned()
+    } else {
+        format!("{seconds} (Unix s)")
+    }
 }
 
 /// A status of resources and listings in words.
@@ -60,7 +69,11 @@ pub(crate) fn status(status: u8) -> String {
         3 => "retired",
         _ => "unknown",
     };
-    if status & 128 == 0 { word.to_owned() } else { format!("{word}, flagged") }
+    if status & 128 == 0 {
+        word.to_owned()
+    } else {
+        format!("{word}, flagged")
+    }
 }
 
 /// An enum of the contracts in its JSON word, or its number.
@@ -81,7 +94,10 @@ pub(crate) fn transaction(receipt: &Receipt) -> Value {
 
 /// A transaction for people.
 pub(crate) fn transaction_line(receipt: &Receipt) -> String {
-    format!("transaction {} in block {}, {} gas", receipt.hash, receipt.block, receipt.gas_used)
+    format!(
+        "transaction {} in block {}, {} gas",
+        receipt.hash, receipt.block, receipt.gas_used
+    )
 }
 
 #[cfg(test)]
@@ -101,6 +117,9 @@ mod tests {
 
     #[test]
     fn status_is_said_in_words() {
-        assert_eq!((status(1), status(130)), ("live".to_owned(), "paused, flagged".to_owned()));
+        assert_eq!(
+            (status(1), status(130)),
+            ("live".to_owned(), "paused, flagged".to_owned())
+        );
     }
 }

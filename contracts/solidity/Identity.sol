@@ -110,7 +110,7 @@ contract Identity is IIdentity, MedinaModule, EIP712 {
 
     function setRole(bytes32 userId, uint8 role) external {
         UserRecord storage u = _storage().users[userId];
-        if (u.status == Status.None || u.status == Status.Erased || role == 0) revert NotAllowed();
+        if (!_isRuled(u.status) || role == 0) revert NotAllowed();
         if (role > Roles.ADMINISTRATOR) revert RoleTooHigh();
         if (roleOf(msg.sender) != Roles.ADMINISTRATOR) {
             if (!_isOrgAdmin(u.org, msg.sender)) revert NotAllowed();

@@ -22,17 +22,53 @@ macro_rules! bind {
     };
 }
 
-bind!(access_manager, AccessManager, "artifacts/AccessManager.json");
+bind!(
+    access_manager,
+    AccessManager,
+    "artifacts/AccessManager.json"
+);
 bind!(medina_token, MedinaToken, "artifacts/MedinaToken.json");
 bind!(identity, Identity, "artifacts/Identity.json");
-bind!(sensor_registry, SensorRegistry, "artifacts/SensorRegistry.json");
+bind!(
+    sensor_registry,
+    SensorRegistry,
+    "artifacts/SensorRegistry.json"
+);
 bind!(data_anchor, DataAnchor, "artifacts/DataAnchor.json");
-bind!(federation_registry, FederationRegistry, "artifacts/FederationRegistry.json");
-bind!(trust_and_reputation, TrustAndReputation, "artifacts/TrustAndReputation.json");
-bind!(bartering_coupons, BarteringCoupons, "artifacts/BarteringCoupons.json");
-bind!(data_marketplace, DataMarketplace, "artifacts/DataMarketplace.json");
-bind!(ed25519_verifier, Ed25519Verifier, "artifacts/Ed25519Verifier.json");
-bind!(erc7913_p256_verifier, ERC7913P256Verifier, "artifacts/ERC7913P256Verifier.json");
+bind!(
+    federation_registry,
+    FederationRegistry,
+    "artifacts/FederationRegistry.json"
+);
+bind!(
+    trust_and_reputation,
+    TrustAndReputation,
+    "artifacts/TrustAndReputation.json"
+);
+bind!(
+    bartering_coupons,
+    BarteringCoupons,
+    "artifacts/BarteringCoupons.json"
+);
+bind!(
+    data_marketplace,
+    DataMarketplace,
+    "artifacts/DataMarketplace.json"
+);
+bind!(
+    ed25519_verifier,
+    Ed25519Verifier,
+    "artifacts/Ed25519Verifier.json"
+);
+bind!(
+    erc7913_p256_verifier,
+    ERC7913P256Verifier,
+    "artifacts/ERC7913P256Verifier.json"
+);
 bind!(gatekeeper, Gatekeeper, "artifacts/Gatekeeper.json");
 bind!(erc1967_proxy, ERC1967Proxy, "artifacts/ERC1967Proxy.json");
-bind!(trust_math_harness, TrustMathHarness, "artifacts/TrustMathHarness.json");
+bind!(
+    trust_math_harness,
+    TrustMathHarness,
+    "artifacts/TrustMathHarness.json"
+);

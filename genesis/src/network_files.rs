@@ -117,7 +117,7 @@ impl NodeList {
             source,
         };
         let text = toml::to_string(self).expect("plain data becomes TOML");
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(write_error)?;
+        let mut file = draft_in(folder).map_err(write_error)?;
         file.write_all(NODE_LIST_HEAD.as_bytes())
             .and_then(|()| file.write_all(text.as_bytes()))
             .and_then(|()| file.as_file().sync_all())
@@ -126,6 +126,15 @@ impl NodeList {
             .map_err(|error| write_error(error.error))?;
         Ok(())
     }
+}
+
+/// A file that everybody may read once it has its name; temporary files are
+/// their owner's alone otherwise.
+fn draft_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.tempfile_in(folder)
 }
 
 /// Address on this machine only.

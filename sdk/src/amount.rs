@@ -30,7 +30,9 @@ pub enum AmountError {
     #[error("`{0}` is too large for a token amount")]
     TooLarge(String),
     /// Not a duration.
-    #[error("`{0}` is no duration: write a number with a unit, like 90s, 15m, 12h, 7d, 2w or 1h30m")]
+    #[error(
+        "`{0}` is no duration: write a number with a unit, like 90s, 15m, 12h, 7d, 2w or 1h30m"
+    )]
     NotADuration(String),
 }
 
@@ -43,14 +45,20 @@ pub enum AmountError {
 pub fn parse_tokens(text: &str) -> Result<u128, AmountError> {
     let cleaned = text.trim();
     let (whole, fraction) = cleaned.split_once('.').unwrap_or((cleaned, ""));
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let is_number = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'_')
+    };
     let has_digit = cleaned.bytes().any(|byte| byte.is_ascii_digit());
     if !has_digit || !is_number(whole) || !is_number(fraction) || cleaned.starts_with('_') {
         return Err(AmountError::NotANumber(shorten(text)));
     }
     let fraction: String = fraction.chars().filter(|digit| *digit != '_').collect();
     if fraction.len() > TOKEN_DECIMALS {
-        return Err(AmountError::TooPrecise { text: shorten(text), found: fraction.len() });
+        return Err(AmountError::TooPrecise {
+            text: shorten(text),
+            found: fraction.len(),
+        });
     }
     let digits: String = whole
         .chars()
@@ -58,7 +66,9 @@ pub fn parse_tokens(text: &str) -> Result<u128, AmountError> {
         .chain(fraction.chars())
         .chain(std::iter::repeat_n('0', TOKEN_DECIMALS - fraction.len()))
         .collect();
-    digits.parse().map_err(|_| AmountError::TooLarge(shorten(text)))
+    digits
+        .parse()
+        .map_err(|_| AmountError::TooLarge(shorten(text)))
 }
 
 /// Writes base units as whole tokens, without trailing zeros.
@@ -71,7 +81,11 @@ pub fn format_tokens(base_units: impl Into<TokenUnits>) -> String {
     let padded = format!("{digits:0>width$}", width = TOKEN_DECIMALS + 1);
     let (whole, fraction) = padded.split_at(padded.len() - TOKEN_DECIMALS);
     let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+    if fraction.is_empty() {
+        whole.to_owned()
+    } else {
+        format!("{whole}.{fraction}")
+    }
 }
 
 /// Base units from either of the number types the contracts answer with.
@@ -104,11 +118,17 @@ pub fn parse_duration(text: &str) -> Result<u64, AmountError> {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
         let unit = rest[digits..].chars().next().ok_or_else(wrong)?;
-        let part = number.checked_mul(unit_seconds(unit).ok_or_else(wrong)?).ok_or_else(wrong)?;
+        let part = number
+            .checked_mul(unit_seconds(unit).ok_or_else(wrong)?)
+            .ok_or_else(wrong)?;
         seconds = seconds.checked_add(part).ok_or_else(wrong)?;
         rest = &rest[digits + unit.len_utf8()..];
     }
-    if cleaned.is_empty() { Err(wrong()) } else { Ok(seconds) }
+    if cleaned.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(seconds)
+    }
 }
 
 /// Writes seconds with the two largest units that say it exactly, else in full: `1h30m`.
@@ -122,7 +142,11 @@ pub fn format_duration(seconds: u64) -> String {
             rest %= size;
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 fn unit_seconds(unit: char) -> Option<u64> {
@@ -151,19 +175,28 @@ mod tests {
         assert_eq!(parse_tokens("0"), Ok(0));
         assert_eq!(parse_tokens("1"), Ok(ONE_TOKEN));
         assert_eq!(parse_tokens(".5"), Ok(ONE_TOKEN / 2));
-        assert_eq!(parse_tokens("1_000.000000000000000001"), Ok(1000 * ONE_TOKEN + 1));
+        assert_eq!(
+            parse_tokens("1_000.000000000000000001"),
+            Ok(1000 * ONE_TOKEN + 1)
+        );
     }
 
     #[test]
     fn texts_that_are_no_amount_say_why() {
         for text in ["", ".", "-1", "1e3", "1,5", "0x10", "_1", "1.2.3"] {
-            assert!(matches!(parse_tokens(text), Err(AmountError::NotANumber(_))), "{text}");
+            assert!(
+                matches!(parse_tokens(text), Err(AmountError::NotANumber(_))),
+                "{text}"
+            );
         }
         assert!(matches!(
             parse_tokens("0.0000000000000000001"),
             Err(AmountError::TooPrecise { found: 19, .. })
         ));
-        assert!(matches!(parse_tokens(&"9".repeat(40)), Err(AmountError::TooLarge(_))));
+        assert!(matches!(
+            parse_tokens(&"9".repeat(40)),
+            Err(AmountError::TooLarge(_))
+        ));
     }
 
     #[test]

@@ -89,9 +89,9 @@ impl DeviceKey {
         hex::decode_to_slice(digits, secret.as_mut_slice()).map_err(|_| DeviceError::BadKey)?;
         match kind {
             "ed25519" => Ok(Self::Ed25519(Box::new(SigningKey::from_bytes(&secret)))),
-            "secp256k1" => {
-                Account::from_bytes(&secret).map(Self::Secp256k1).map_err(|_| DeviceError::BadKey)
-            }
+            "secp256k1" => Account::from_bytes(&secret)
+                .map(Self::Secp256k1)
+                .map_err(|_| DeviceError::BadKey),
             _ => Err(DeviceError::BadKey),
         }
     }
@@ -113,18 +113,26 @@ impl DeviceKey {
             file.write_all(self.to_text().as_bytes())?;
             file.sync_all()
         };
-        write().map_err(|source| DeviceError::Io { path: path.to_owned(), source })
+        write().map_err(|source| DeviceError::Io {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Reads a key from its file.
     pub fn load(path: &Path) -> Result<Self, DeviceError> {
         use std::io::Read;
         let mut text = Zeroizing::new(String::new());
-        let file = std::fs::File::open(path)
-            .map_err(|source| DeviceError::Io { path: path.to_owned(), source })?;
+        let file = std::fs::File::open(path).map_err(|source| DeviceError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
         file.take(KEY_FILE_BYTES_MAX)
             .read_to_string(&mut text)
-            .map_err(|source| DeviceError::Io { path: path.to_owned(), source })?;
+            .map_err(|source| DeviceError::Io {
+                path: path.to_owned(),
+                source,
+            })?;
         Self::from_text(&text)
     }
 
@@ -139,23 +147,29 @@ impl DeviceKey {
     /// The `signer` of the registry: the account, or `verifier` ‖ public key.
     pub fn signer(&self, ed25519_verifier: Address) -> Bytes {
         match self {
-            Self::Ed25519(key) => {
-                [ed25519_verifier.as_slice(), key.verifying_key().as_bytes()].concat().into()
-            }
+            Self::Ed25519(key) => [ed25519_verifier.as_slice(), key.verifying_key().as_bytes()]
+                .concat()
+                .into(),
             Self::Secp256k1(account) => account.address().to_vec().into(),
         }
     }
 
     /// Signs a struct of a contract's, in the form its `SignatureChecker` takes.
-    pub fn sign<T: SolStruct>(&self, payload: &T, domain: &Eip712Domain) -> Result<Bytes, DeviceError> {
+    pub fn sign<T: SolStruct>(
+        &self,
+        payload: &T,
+        domain: &Eip712Domain,
+    ) -> Result<Bytes, DeviceError> {
         match self {
             Self::Ed25519(key) => {
                 let hash = payload.eip712_signing_hash(domain);
                 Ok(key.sign(hash.as_slice()).to_bytes().to_vec().into())
             }
-            Self::Secp256k1(account) => {
-                Ok(account.sign_typed(payload, domain)?.as_bytes().to_vec().into())
-            }
+            Self::Secp256k1(account) => Ok(account
+                .sign_typed(payload, domain)?
+                .as_bytes()
+                .to_vec()
+                .into()),
         }
     }
 
@@ -179,7 +193,10 @@ impl DeviceKey {
 
 impl fmt::Debug for DeviceKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("DeviceKey").field(&self.signer(Address::ZERO)).finish()
+        formatter
+            .debug_tuple("DeviceKey")
+            .field(&self.signer(Address::ZERO))
+            .finish()
     }
 }
 
@@ -215,7 +232,12 @@ impl Batch {
 }
 
 /// Whether `signature` over `payload` is of the device `signer` names, as the chain would judge.
-pub fn verify<T: SolStruct>(signer: &[u8], payload: &T, domain: &Eip712Domain, signature: &[u8]) -> bool {
+pub fn verify<T: SolStruct>(
+    signer: &[u8],
+    payload: &T,
+    domain: &Eip712Domain,
+    signature: &[u8],
+) -> bool {
     let hash = payload.eip712_signing_hash(domain);
     match signer.len() {
         20 => {
@@ -249,14 +271,27 @@ mod tests {
 
     fn batch() -> Batch {
         let source = B256::repeat_byte(2);
-        Batch { source, seq: 1, root: B256::repeat_byte(3), from: 10, to: 20, count: 5 }
+        Batch {
+            source,
+            seq: 1,
+            root: B256::repeat_byte(3),
+            from: 10,
+            to: 20,
+            count: 5,
+        }
     }
 
     #[test]
     fn structs_hash_as_the_contracts_spell_them() {
         let types = [
-            (Registration::eip712_root_type(), "Registration(bytes32 id,bytes32 org,uint48 deadline)"),
-            (KeyRotation::eip712_root_type(), "KeyRotation(bytes32 id,uint48 deadline)"),
+            (
+                Registration::eip712_root_type(),
+                "Registration(bytes32 id,bytes32 org,uint48 deadline)",
+            ),
+            (
+                KeyRotation::eip712_root_type(),
+                "KeyRotation(bytes32 id,uint48 deadline)",
+            ),
             (
                 Anchoring::eip712_root_type(),
                 "Anchoring(bytes32 source,uint64 seq,bytes32 root,uint48 from,uint48 to,uint32 count)",
@@ -269,17 +304,23 @@ mod tests {
 
     #[test]
     fn both_kinds_sign_what_the_registry_can_check() {
-        for (kind, signer_length, signature_length) in
-            [(DeviceKind::Ed25519, 52, 64), (DeviceKind::Secp256k1, 20, 65)]
-        {
+        for (kind, signer_length, signature_length) in [
+            (DeviceKind::Ed25519, 52, 64),
+            (DeviceKind::Secp256k1, 20, 65),
+        ] {
             let key = DeviceKey::random(kind).expect("randomness");
             let signer = key.signer(VERIFIER);
             let signature = key.sign_batch(&batch(), &anchor_domain()).expect("signs");
-            assert_eq!((signer.len(), signature.len()), (signer_length, signature_length));
+            assert_eq!(
+                (signer.len(), signature.len()),
+                (signer_length, signature_length)
+            );
             let payload = batch().anchoring().expect("small times");
             assert!(verify(&signer, &payload, &anchor_domain(), &signature));
 
-            let other = Batch { seq: 2, ..batch() }.anchoring().expect("small times");
+            let other = Batch { seq: 2, ..batch() }
+                .anchoring()
+                .expect("small times");
             assert!(!verify(&signer, &other, &anchor_domain(), &signature));
             let elsewhere = domain("DataAnchor", 8, Address::repeat_byte(1));
             assert!(!verify(&signer, &payload, &elsewhere, &signature));
@@ -311,7 +352,14 @@ mod tests {
 
     #[test]
     fn time_behind_48_bits_is_refused() {
-        assert!(matches!(Batch { to: 1 << 48, ..batch() }.anchoring(), Err(DeviceError::TimeTooLarge(_))));
+        assert!(matches!(
+            Batch {
+                to: 1 << 48,
+                ..batch()
+            }
+            .anchoring(),
+            Err(DeviceError::TimeTooLarge(_))
+        ));
     }
 
     proptest! {

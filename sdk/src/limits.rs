@@ -9,6 +9,8 @@ pub const CSV_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const CSV_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Most data rows of one readings file.
 pub const CSV_ROWS_MAX: usize = 5_000_000;
+/// Most readings of one file: about 130 bytes each while they are in memory.
+pub const CSV_READINGS_MAX: usize = 5_000_000;
 /// Most columns of one readings file.
 pub const CSV_COLUMNS_MAX: usize = 512;
 /// Broken rows that are named one by one; the rest is only counted.

@@ -65,7 +65,10 @@ pub fn leaf(id: RecordId, salt: B256, record: &[u8]) -> B256 {
 /// Whether `proof` leads from `leaf` to `root`.
 pub fn verify(root: B256, leaf: B256, proof: &[B256]) -> bool {
     proof.len() <= PROOF_LENGTH_MAX
-        && proof.iter().fold(leaf, |node, sibling| hash_pair(node, *sibling)) == root
+        && proof
+            .iter()
+            .fold(leaf, |node, sibling| hash_pair(node, *sibling))
+            == root
 }
 
 /// A built tree: all levels, the leaves first.
@@ -93,7 +96,11 @@ impl MerkleTree {
 
     /// The root that is anchored.
     pub fn root(&self) -> B256 {
-        self.levels.last().and_then(|top| top.first()).copied().expect("a tree has at least one leaf")
+        self.levels
+            .last()
+            .and_then(|top| top.first())
+            .copied()
+            .expect("a tree has at least one leaf")
     }
 
     /// The leaves in the order of their index.
@@ -138,7 +145,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn id(index: u32) -> RecordId {
-        RecordId { source: B256::repeat_byte(7), seq: 3, index }
+        RecordId {
+            source: B256::repeat_byte(7),
+            seq: 3,
+            index,
+        }
     }
 
     fn tree_of(records: &[Vec<u8>]) -> MerkleTree {
@@ -152,7 +163,14 @@ mod tests {
     #[test]
     fn leaf_is_the_abi_encoding_hashed_twice() {
         let salt = B256::repeat_byte(5);
-        let encoded = (B256::repeat_byte(7), 3_u64, 4_u32, salt, keccak256(b"record")).abi_encode();
+        let encoded = (
+            B256::repeat_byte(7),
+            3_u64,
+            4_u32,
+            salt,
+            keccak256(b"record"),
+        )
+            .abi_encode();
         assert_eq!(leaf(id(4), salt, b"record"), keccak256(keccak256(encoded)));
     }
 
@@ -168,12 +186,19 @@ mod tests {
     fn empty_batch_and_foreign_index_are_errors() {
         assert_eq!(MerkleTree::new(vec![]), Err(MerkleError::Empty));
         let tree = tree_of(&[b"one".to_vec()]);
-        assert_eq!(tree.proof(1), Err(MerkleError::NoSuchLeaf { index: 1, count: 1 }));
+        assert_eq!(
+            tree.proof(1),
+            Err(MerkleError::NoSuchLeaf { index: 1, count: 1 })
+        );
     }
 
     #[test]
     fn overlong_proof_is_refused_before_it_is_hashed() {
-        assert!(!verify(B256::ZERO, B256::ZERO, &[B256::ZERO; PROOF_LENGTH_MAX + 1]));
+        assert!(!verify(
+            B256::ZERO,
+            B256::ZERO,
+            &[B256::ZERO; PROOF_LENGTH_MAX + 1]
+        ));
     }
 
     proptest! {

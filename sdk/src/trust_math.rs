@@ -23,7 +23,10 @@ fn word(number: u64) -> U256 {
 /// `a / b`, half up.
 pub fn ratio_half_up(a: U256, b: U256) -> Option<U256> {
     let twice = word(2);
-    twice.checked_mul(a)?.checked_add(b)?.checked_div(twice.checked_mul(b)?)
+    twice
+        .checked_mul(a)?
+        .checked_add(b)?
+        .checked_div(twice.checked_mul(b)?)
 }
 
 /// What is left of `value` after `elapsed`, if half is lost every `half`: whole halvings by
@@ -92,12 +95,18 @@ fn step(x: U256, steps: &[(u64, u64)], last: u64) -> U256 {
 
 /// Factor of the violations within 24 h, percent.
 pub fn violation_factor(violations: U256) -> U256 {
-    step(violations, &[(5, 100), (10, 95), (15, 80), (25, 60), (40, 30)], 10)
+    step(
+        violations,
+        &[(5, 100), (10, 95), (15, 80), (25, 60), (40, 30)],
+        10,
+    )
 }
 
 /// RT = 100·A·VF·F, basis points; `None` if the availability is unknown.
 pub fn resource_trust(up: U256, down: U256, violations: U256, feedback: U256) -> Option<U256> {
-    let earned = up.checked_mul(violation_factor(violations))?.checked_mul(feedback)?;
+    let earned = up
+        .checked_mul(violation_factor(violations))?
+        .checked_mul(feedback)?;
     ratio_half_up(earned, up.checked_add(down)?.checked_mul(word(100))?)
 }
 
@@ -111,12 +120,21 @@ pub fn membership_ratio(member_time: U256, federation_time: U256) -> Option<U256
 
 /// FH, basis points: the mean of `count` membership ratios with sum `ratios`.
 pub fn history(ratios: U256, count: U256) -> Option<U256> {
-    ratio_half_up(ratios.checked_mul(word(FULL))?, count.checked_mul(word(RATIO))?)
+    ratio_half_up(
+        ratios.checked_mul(word(FULL))?,
+        count.checked_mul(word(RATIO))?,
+    )
 }
 
 /// BT, basis points, by own coupons used within 12 h.
 pub fn bartering(uses: U256) -> U256 {
-    let steps = [(7, 1_000), (13, 3_000), (26, 6_000), (51, 8_000), (101, 9_500)];
+    let steps = [
+        (7, 1_000),
+        (13, 3_000),
+        (26, 6_000),
+        (51, 8_000),
+        (101, 9_500),
+    ];
     step(uses, &steps, 10_000)
 }
 
@@ -145,7 +163,13 @@ pub fn weighted_mean(values: [U256; 4], weights: [U256; 4]) -> Option<U256> {
 
 /// CF, percent, by the reputation of the owner in basis points.
 pub fn credibility(reputation: U256) -> U256 {
-    let steps = [(1_001, 10), (3_001, 30), (5_001, 60), (7_001, 80), (9_001, 95)];
+    let steps = [
+        (1_001, 10),
+        (3_001, 30),
+        (5_001, 60),
+        (7_001, 80),
+        (9_001, 95),
+    ];
     step(reputation, &steps, 100)
 }
 
@@ -153,9 +177,10 @@ pub fn credibility(reputation: U256) -> U256 {
 pub fn adaptive_trust(trust: U256, reputation: U256, earlier: Option<U256>) -> Option<U256> {
     let fresh = trust.checked_mul(credibility(reputation))?;
     match earlier {
-        Some(earlier) => {
-            ratio_half_up(fresh.checked_add(earlier.checked_mul(word(100))?)?, word(200))
-        }
+        Some(earlier) => ratio_half_up(
+            fresh.checked_add(earlier.checked_mul(word(100))?)?,
+            word(200),
+        ),
         None => ratio_half_up(fresh, word(100)),
     }
 }
@@ -176,22 +201,39 @@ mod tests {
     #[test]
     fn availability_and_violations_make_trust() {
         let trust = |violations| {
-            number(resource_trust(word(8), word(2), word(violations), word(FULL)))
+            number(resource_trust(
+                word(8),
+                word(2),
+                word(violations),
+                word(FULL),
+            ))
         };
         assert_eq!(trust(4), 8_000);
         assert_eq!(trust(5), 7_600);
-        assert_eq!(resource_trust(U256::ZERO, U256::ZERO, U256::ZERO, word(FULL)), None);
+        assert_eq!(
+            resource_trust(U256::ZERO, U256::ZERO, U256::ZERO, word(FULL)),
+            None
+        );
     }
 
     #[test]
     fn adaptive_trust_follows_the_owner() {
-        let vectors =
-            [(9_010, 2_500), (7_010, 2_475), (5_010, 2_400), (3_010, 2_300), (1_010, 2_150), (1_000, 2_050)];
+        let vectors = [
+            (9_010, 2_500),
+            (7_010, 2_475),
+            (5_010, 2_400),
+            (3_010, 2_300),
+            (1_010, 2_150),
+            (1_000, 2_050),
+        ];
         for (reputation, expected) in vectors {
             let found = adaptive_trust(word(1_000), word(reputation), Some(word(4_000)));
             assert_eq!(number(found), expected, "PR {reputation}");
         }
-        assert_eq!(number(adaptive_trust(word(1_000), word(9_010), None)), 1_000);
+        assert_eq!(
+            number(adaptive_trust(word(1_000), word(9_010), None)),
+            1_000
+        );
     }
 
     #[test]
@@ -218,7 +260,10 @@ mod tests {
         let billion = word(1_000_000_000);
         for half in [1_u64, 7, 7_776_000] {
             assert_eq!(number(decay(billion, word(half), word(half))), 500_000_000);
-            assert_eq!(number(decay(billion, word(2 * half), word(half))), 250_000_000);
+            assert_eq!(
+                number(decay(billion, word(2 * half), word(half))),
+                250_000_000
+            );
             assert_eq!(number(decay(billion, word(64 * half), word(half))), 0);
         }
         assert_eq!(decay(billion, word(9), U256::ZERO), Some(billion));
@@ -233,27 +278,47 @@ mod tests {
         assert_eq!(of(1_000_000, 0), UNIT);
         assert_eq!(of(1_000_000, 1), UNIT / 2);
         assert_eq!(of(1_000_000, 64), 0);
-        assert_eq!(number(weight(word(8), U256::ZERO, word(FULL), U256::ZERO)), 300_000);
+        assert_eq!(
+            number(weight(word(8), U256::ZERO, word(FULL), U256::ZERO)),
+            300_000
+        );
     }
 
     #[test]
     fn steps_turn_where_the_specification_says() {
         let percent = |x| violation_factor(word(x)).to::<u64>();
-        assert_eq!([4, 5, 9, 10, 14, 15, 24, 25, 39, 40].map(percent), [100, 95, 95, 80, 80, 60, 60, 30, 30, 10]);
+        assert_eq!(
+            [4, 5, 9, 10, 14, 15, 24, 25, 39, 40].map(percent),
+            [100, 95, 95, 80, 80, 60, 60, 30, 30, 10]
+        );
         let barter = |x| bartering(word(x)).to::<u64>();
-        assert_eq!([0, 6, 7, 12, 13, 25, 26, 50, 51, 100, 101].map(barter),
-            [1_000, 1_000, 3_000, 3_000, 6_000, 6_000, 8_000, 8_000, 9_500, 9_500, 10_000]);
+        assert_eq!(
+            [0, 6, 7, 12, 13, 25, 26, 50, 51, 100, 101].map(barter),
+            [
+                1_000, 1_000, 3_000, 3_000, 6_000, 6_000, 8_000, 8_000, 9_500, 9_500, 10_000
+            ]
+        );
         let denied = |x: u64| access_denied(units(x)).to::<u64>();
-        assert_eq!([9, 10, 99, 100, 999, 1_000, 9_999, 10_000, 99_999, 100_000].map(denied),
-            [10_000, 9_500, 9_500, 8_000, 8_000, 6_000, 6_000, 3_000, 3_000, 1_000]);
+        assert_eq!(
+            [9, 10, 99, 100, 999, 1_000, 9_999, 10_000, 99_999, 100_000].map(denied),
+            [
+                10_000, 9_500, 9_500, 8_000, 8_000, 6_000, 6_000, 3_000, 3_000, 1_000
+            ]
+        );
         let credible = |x| credibility(word(x)).to::<u64>();
-        assert_eq!([1_000, 1_001, 3_001, 5_001, 7_001, 9_000, 9_001].map(credible), [10, 30, 60, 80, 95, 95, 100]);
+        assert_eq!(
+            [1_000, 1_001, 3_001, 5_001, 7_001, 9_000, 9_001].map(credible),
+            [10, 30, 60, 80, 95, 95, 100]
+        );
     }
 
     #[test]
     fn mean_counts_known_parts_only() {
         let values = [10_000, 0, 10_000, 5_000].map(word);
-        assert_eq!(number(weighted_mean(values, [10, 0, 1, 8].map(word))), 7_895);
+        assert_eq!(
+            number(weighted_mean(values, [10, 0, 1, 8].map(word))),
+            7_895
+        );
         assert_eq!(weighted_mean(values, [U256::ZERO; 4]), None);
     }
 

@@ -11,6 +11,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Mutex,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -72,20 +73,30 @@ pub fn medina(arguments: &[&str]) -> String {
     printed.into_owned()
 }
 
-/// First of `count` consecutive ports that are free now.
+/// First of `count` consecutive ports that are free now; never the same twice
+/// in one process. The range lies below the ports that systems hand out.
 ///
 /// # Panics
 /// When the machine has none left.
 #[must_use]
 pub fn free_ports(count: u16) -> u16 {
+    const FIRST: u16 = 10_000;
+    const LAST: u16 = 32_000;
+    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+    let mut next = NEXT.lock().expect("nobody panics while holding it");
     // The process id spreads test binaries that run at the same time.
-    let mut base = 20_000 + u16::try_from(std::process::id() % 300).unwrap_or(0) * 100;
-    for _ in 0..400 {
-        let free = (base..base + count).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
-        if free {
+    let spread = u16::try_from(std::process::id() % 200).expect("below 200") * 100;
+    let mut base = next.unwrap_or(FIRST + spread);
+    for _ in 0..1_000 {
+        if base + count > LAST {
+            base = FIRST;
+        }
+        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if (base..base + count).all(is_free) {
+            *next = Some(base + count);
             return base;
         }
-        base = if base > 60_000 { 20_000 } else { base + count };
+        base += count;
     }
     panic!("no {count} free ports in a row");
 }

@@ -4,6 +4,12 @@
 //! checked. `gas.rs` measures against the specification's ceilings, `surface.rs` compares names and signatures,
 //! `signatures.rs` tampers with everything that is signed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests: a panic is the report, and gas is printed for the reader"
+)]
+
 #[path = "contracts/anchor.rs"]
 mod anchor;
 #[path = "contracts/coupons.rs"]
@@ -18,6 +24,8 @@ mod gas;
 mod harness;
 #[path = "contracts/identity.rs"]
 mod identity;
+#[path = "contracts/invariants.rs"]
+mod invariants;
 #[path = "contracts/market.rs"]
 mod market;
 #[path = "contracts/registry.rs"]
@@ -34,3 +42,4 @@ mod trust;
 mod trust_math;
 
 use medina_execution::MedinaPrecompiles;
+use medina_sdk::trust_math as sdk_trust_math;

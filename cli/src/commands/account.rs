@@ -105,20 +105,23 @@ fn keep(args: &KeystoreArgs, account: &Account) -> Outcome<KeystoreEntry> {
 }
 
 fn kept(entry: &KeystoreEntry) -> String {
-    pairs([("address", entry.address.to_string()), ("kept in", entry.path.display().to_string())])
+    pairs([
+        ("address", entry.address.to_string()),
+        ("kept in", entry.path.display().to_string()),
+    ])
 }
 
 fn list(args: &KeystoreArgs, output: Output) -> Outcome {
     let (path, keystore) = args.open()?;
     let entries = keystore.list()?;
-    let values: Vec<_> = entries.iter().enumerate();
-    let values: Vec<_> = values
-        .iter()
-        .map(|(index, entry)| json!({ "index": index, "address": entry.address, "path": entry.path }))
-        .collect();
+    let described = |(index, entry): (usize, &KeystoreEntry)| json!({ "index": index, "address": entry.address, "path": entry.path });
+    let values: Vec<_> = entries.iter().enumerate().map(described).collect();
     output.result(&values, || {
         if entries.is_empty() {
-            return format!("{} is empty; make a key with `medina account new`", path.display());
+            return format!(
+                "{} is empty; make a key with `medina account new`",
+                path.display()
+            );
         }
         let mut rows = table(&["#", "address", "file"]);
         for (index, entry) in entries.iter().enumerate() {
@@ -133,20 +136,28 @@ fn list(args: &KeystoreArgs, output: Output) -> Outcome {
 fn import(args: &ImportArgs, output: Output) -> Outcome {
     let account = imported(args)?;
     let entry = keep(&args.keystore, &account)?;
-    output.result(&json!({ "address": entry.address, "path": entry.path }), || kept(&entry));
+    output.result(
+        &json!({ "address": entry.address, "path": entry.path }),
+        || kept(&entry),
+    );
     Ok(())
 }
 
 fn imported(args: &ImportArgs) -> Outcome<Account> {
     if let Some(path) = &args.private_key_file {
-        return Ok(Account::from_private_key(&read_text(path, FILE_BYTES_MAX)?)?);
+        return Ok(Account::from_private_key(&read_text(
+            path,
+            FILE_BYTES_MAX,
+        )?)?);
     }
     if let Some(path) = &args.mnemonic_file {
         return Ok(Mnemonic::parse(&read_text(path, FILE_BYTES_MAX)?)?.account(args.index)?);
     }
     let path = args.keystore_file.as_ref();
     let path = path.ok_or_else(|| Failure::new("nothing to import was named"))?;
-    let password = args.keystore.password(&format!("Password of {}: ", path.display()))?;
+    let password = args
+        .keystore
+        .password(&format!("Password of {}: ", path.display()))?;
     Ok(KeystoreDir::unlock_file(path, &password)?)
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod coupon;
 pub(crate) mod demo;
 pub(crate) mod dev;
+pub(crate) mod federation;
 pub(crate) mod gateway;
 pub(crate) mod market;
 pub(crate) mod network;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Outcome {
         Command::Demo(args) => demo::run(args, output).await,
         Command::Network(command) => network::run(command, output),
         Command::Node(command) => node::run(command, output).await,
+        Command::Federation(command) => federation::run(command, output).await,
         Command::Gateway(command) => gateway::run(command, output).await,
         Command::Account(command) => account::run(command, output),
         Command::Sensor(command) => sensor::run(command, output).await,
@@ -45,9 +47,14 @@ pub(crate) async fn run(command: Command, output: Output) -> Outcome {
 }
 
 /// Time since 1970 by this machine's clock.
-#[allow(clippy::disallowed_methods, reason = "the command line is where a clock is owned")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the command line is where a clock is owned"
+)]
 pub(crate) fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// Reads a small text file.
@@ -55,9 +62,14 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Outcome<String> {
     let cannot = |error| crate::errors::cannot("read", path, error);
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(cannot)?;
-    file.take(bytes_max + 1).read_to_string(&mut text).map_err(cannot)?;
+    file.take(bytes_max + 1)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
     if text.len() as u64 > bytes_max {
-        return Err(Failure::new(format!("{} is larger than {bytes_max} bytes", path.display())));
+        return Err(Failure::new(format!(
+            "{} is larger than {bytes_max} bytes",
+            path.display()
+        )));
     }
     Ok(text)
 }
@@ -82,8 +94,14 @@ pub(crate) async fn asked_to_stop() -> Outcome {
 /// Ends when standard input is closed, which is how a parent process that is
 /// gone, however it went, takes its children along.
 pub(crate) async fn parent_gone() {
-    use tokio::io::AsyncReadExt as _;
-    let mut input = tokio::io::stdin();
-    let mut ignored = [0; 64];
-    while matches!(input.read(&mut ignored).await, Ok(count) if count > 0) {}
+    let (sender, gone) = tokio::sync::oneshot::channel();
+    // A thread of its own, because it may be stuck in reading when we end.
+    std::thread::spawn(move || {
+        let mut ignored = [0; 64];
+        while matches!(std::io::stdin().read(&mut ignored), Ok(count) if count > 0) {}
+        // Nobody listens any more when we end for another reason.
+        let _ = sender.send(());
+    });
+    // The thread always sends before it ends.
+    let _ = gone.await;
 }

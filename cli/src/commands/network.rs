@@ -7,7 +7,9 @@ use crate::{
 };
 use alloy_primitives::Address;
 use clap::{Args, Subcommand, ValueEnum};
-use medina_genesis::{GeneratedNetwork, GeneratedNode, NetworkOptions, add_node, defaults, generate_network};
+use medina_genesis::{
+    GeneratedNetwork, GeneratedNode, NetworkOptions, add_node, defaults, generate_network,
+};
 use medina_types::{ConsensusEngine, ConsensusParameters, PermissionMode, limits::VALIDATORS_MAX};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -90,7 +92,10 @@ impl From<Engine> for ConsensusEngine {
 
 /// Reads a number of validators.
 pub(crate) fn validator_count(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=VALIDATORS_MAX).contains(count));
+    let count = text
+        .parse()
+        .ok()
+        .filter(|count| (1..=VALIDATORS_MAX).contains(count));
     count.ok_or_else(|| format!("expected a number from 1 to {VALIDATORS_MAX}"))
 }
 
@@ -102,7 +107,9 @@ pub(crate) fn run(command: NetworkCommand, output: Output) -> Outcome {
 }
 
 fn options(args: NewArgs) -> NetworkOptions {
-    let heartbeat = args.empty_block_period.map(|seconds| std::time::Duration::from_secs(seconds.into()));
+    let heartbeat = args
+        .empty_block_period
+        .map(|seconds| std::time::Duration::from_secs(seconds.into()));
     NetworkOptions {
         validators: args.validators,
         name: args.name,
@@ -160,8 +167,16 @@ fn text(options: &NetworkOptions, network: &GeneratedNetwork) -> String {
     let spec = network.genesis.spec();
     let mut nodes = table(&["node", "rpc", "operator", "start it with"]);
     for node in &network.nodes {
-        let operator = node.operator.map(|address| address.to_string()).unwrap_or_default();
-        nodes.add_row([node.name.clone(), rpc_url(node), operator, run_command(&node.config)]);
+        let operator = node
+            .operator
+            .map(|address| address.to_string())
+            .unwrap_or_default();
+        nodes.add_row([
+            node.name.clone(),
+            rpc_url(node),
+            operator,
+            run_command(&node.config),
+        ]);
     }
     let accounts = match options.admin {
         None => "the ten of the test mnemonic (anybody has their keys: loopback only)".to_owned(),
@@ -173,7 +188,10 @@ fn text(options: &NetworkOptions, network: &GeneratedNetwork) -> String {
         ("genesis hash", spec.genesis_hash.to_string()),
         ("funded", accounts),
     ]);
-    format!("network of {} validators made\n\n{facts}\n{nodes}", network.nodes.len())
+    format!(
+        "network of {} validators made\n\n{facts}\n{nodes}",
+        network.nodes.len()
+    )
 }
 
 fn run_command(config: &Path) -> String {
@@ -181,7 +199,8 @@ fn run_command(config: &Path) -> String {
 }
 
 fn add(args: &AddArgs, output: Output) -> Outcome {
-    let node = add_node(&args.dir).map_err(|error| Failure::from(error).during("no node was added"))?;
+    let node =
+        add_node(&args.dir).map_err(|error| Failure::from(error).during("no node was added"))?;
     output.result(&described_node(&node), || {
         let role = if args.follower {
             "It follows the chain and does not vote."

@@ -53,7 +53,11 @@ async fn run_node(args: RunArgs) -> Outcome {
     start_logging(level).map_err(Failure::new)?;
     let mut node = Node::start(&config).await?;
     let parent_gone = async {
-        if args.stop_with_parent { parent_gone().await } else { std::future::pending().await }
+        if args.stop_with_parent {
+            parent_gone().await
+        } else {
+            std::future::pending().await
+        }
     };
     let ended = tokio::select! {
         fatal = node.failed() => Err(fatal.into()),
@@ -84,8 +88,14 @@ pub(crate) async fn head_of(node: &NodeClient) -> Outcome<ChainHead> {
         hash: B256,
         state_root: B256,
     }
-    let block: Block = node.call("eth_getBlockByNumber", json!(["latest", false])).await?;
-    Ok(ChainHead { height: block.number.to(), hash: block.hash, state_root: block.state_root })
+    let block: Block = node
+        .call("eth_getBlockByNumber", json!(["latest", false]))
+        .await?;
+    Ok(ChainHead {
+        height: block.number.to(),
+        hash: block.hash,
+        state_root: block.state_root,
+    })
 }
 
 async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
@@ -94,7 +104,10 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
     let spec: Value = node.call("medina_chainSpec", json!([])).await?;
     let peers: Vec<Value> = node.call("medina_peers", json!([])).await?;
     let syncing: Value = node.call("eth_syncing", json!([])).await?;
-    let consensus: Value = node.call("medina_consensus", json!([])).await.unwrap_or_default();
+    let consensus: Value = node
+        .call("medina_consensus", json!([]))
+        .await
+        .unwrap_or_default();
     let version: String = node.call("web3_clientVersion", json!([])).await?;
     let chain_id: U64 = node.call("eth_chainId", json!([])).await?;
     let value = json!({
@@ -113,12 +126,26 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
     output.result(&value, || {
         pairs([
             ("node", format!("{version} at {}", rpc.rpc)),
-            ("chain", format!("{} (id {chain_id}), genesis {}", plain(&spec["name"]), plain(&spec["genesisHash"]))),
+            (
+                "chain",
+                format!(
+                    "{} (id {chain_id}), genesis {}",
+                    plain(&spec["name"]),
+                    plain(&spec["genesisHash"])
+                ),
+            ),
             ("height", head.height.to_string()),
             ("head", head.hash.to_string()),
             ("state root", head.state_root.to_string()),
             ("peers", peers.len().to_string()),
-            ("syncing", if syncing == json!(false) { "no".to_owned() } else { plain(&syncing) }),
+            (
+                "syncing",
+                if syncing == json!(false) {
+                    "no".to_owned()
+                } else {
+                    plain(&syncing)
+                },
+            ),
             ("consensus", consensus_text(&consensus)),
         ])
     });
@@ -130,7 +157,12 @@ fn consensus_text(consensus: &Value) -> String {
         return "not started".to_owned();
     }
     let part = |name: &str| plain(&consensus[name]);
-    format!("height {}, round {}, {}", part("height"), part("round"), part("step"))
+    format!(
+        "height {}, round {}, {}",
+        part("height"),
+        part("round"),
+        part("step")
+    )
 }
 
 async fn peers(rpc: &RpcArgs, output: Output) -> Outcome {
@@ -143,7 +175,12 @@ async fn peers(rpc: &RpcArgs, output: Output) -> Outcome {
         let mut rows = table(&["key", "address", "height", "head"]);
         for peer in &peers {
             let text = |name: &str| plain(&peer[name]).into();
-            rows.add_row([text("key"), text("address"), number(plain(&peer["height"])), text("head")]);
+            rows.add_row([
+                text("key"),
+                text("address"),
+                number(plain(&peer["height"])),
+                text("head"),
+            ]);
         }
         rows.to_string()
     });
@@ -154,7 +191,10 @@ async fn peers(rpc: &RpcArgs, output: Output) -> Outcome {
 pub(crate) async fn validators(rpc: &RpcArgs, output: Output) -> Outcome {
     let node = NodeClient::new(&rpc.rpc)?;
     let consensus: Value = node.call("medina_consensus", json!([])).await?;
-    let set = consensus["validators"].as_array().cloned().unwrap_or_default();
+    let set = consensus["validators"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let value = json!({ "validators": set, "quorum": consensus["quorum"], "proposer": consensus["proposer"] });
     output.result(&value, || {
         let mut rows = table(&["#", "key", "operator", "next proposer"]);
@@ -167,7 +207,11 @@ pub(crate) async fn validators(rpc: &RpcArgs, output: Output) -> Outcome {
                 if proposes { "yes" } else { "" }.into(),
             ]);
         }
-        format!("{rows}\n{} of {} votes decide", plain(&consensus["quorum"]), set.len())
+        format!(
+            "{rows}\n{} of {} votes decide",
+            plain(&consensus["quorum"]),
+            set.len()
+        )
     });
     Ok(())
 }

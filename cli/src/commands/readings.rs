@@ -57,12 +57,18 @@ impl ReadingsArgs {
     /// Reads the file.
     pub(crate) fn load(&self) -> Outcome<Loaded> {
         let path = self.readings.as_ref();
-        let path = path.ok_or_else(|| Failure::new("no readings").hint("give --readings FILE.csv"))?;
-        let mut options =
-            CsvOptions { time: self.time.clone(), skip_bad: self.skip_bad, ..CsvOptions::default() };
+        let path =
+            path.ok_or_else(|| Failure::new("no readings").hint("give --readings FILE.csv"))?;
+        let mut options = CsvOptions {
+            time: self.time.clone(),
+            skip_bad: self.skip_bad,
+            ..CsvOptions::default()
+        };
         for missing in &self.missing {
             let what = || format!("--missing {missing:?}");
-            options = options.with_missing(missing).map_err(|error| Failure::from(error).during(what()))?;
+            options = options
+                .with_missing(missing)
+                .map_err(|error| Failure::from(error).during(what()))?;
         }
         let data = read_csv_file(path, &options)
             .map_err(|error| Failure::from(error).during(path.display()))?;
@@ -87,7 +93,9 @@ pub(crate) async fn sample_host() -> Loaded {
     }
     Loaded {
         readings,
-        properties: medina_sdk::readings::host::HOST_PROPERTIES.map(str::to_owned).to_vec(),
+        properties: medina_sdk::readings::host::HOST_PROPERTIES
+            .map(str::to_owned)
+            .to_vec(),
         rows: HOST_SAMPLES as u64,
         skipped: 0,
         notes: vec!["this machine's own load, memory, disk and network counters".to_owned()],
@@ -105,7 +113,10 @@ fn notes(report: &CsvReport) -> Vec<String> {
     if report.decimal_comma {
         notes.push("numbers have a decimal comma".to_owned());
     }
-    for (what, columns) in [("labels", &report.labels), ("ignored columns", &report.ignored)] {
+    for (what, columns) in [
+        ("labels", &report.labels),
+        ("ignored columns", &report.ignored),
+    ] {
         if !columns.is_empty() {
             notes.push(format!("{what}: {}", columns.join(", ")));
         }

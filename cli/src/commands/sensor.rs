@@ -225,14 +225,19 @@ async fn update(args: UpdateArgs, output: Output) -> Outcome {
         receipts.push(client.set_sensor_status(args.id, status as u8).await?);
     }
     if receipts.is_empty() {
-        return Err(Failure::new("nothing to change").hint("give --period, --cell, --meta or --status"));
+        return Err(
+            Failure::new("nothing to change").hint("give --period, --cell, --meta or --status")
+        );
     }
     let sensor = client.sensor(args.id).await?;
     let transactions: Vec<_> = receipts.iter().map(values::transaction).collect();
-    output.result(&json!({ "sensor": sensor, "transactions": transactions }), || {
-        let lines: Vec<_> = receipts.iter().map(values::transaction_line).collect();
-        described(&sensor) + &lines.join("\n")
-    });
+    output.result(
+        &json!({ "sensor": sensor, "transactions": transactions }),
+        || {
+            let lines: Vec<_> = receipts.iter().map(values::transaction_line).collect();
+            described(&sensor) + &lines.join("\n")
+        },
+    );
     Ok(())
 }
 
@@ -243,7 +248,10 @@ fn described(sensor: &SensorRecord) -> String {
         ("kind", values::word(&sensor.kind)),
         ("status", values::status(sensor.status)),
         ("topic", sensor.topic.to_string()),
-        ("period", medina_sdk::amount::format_duration(sensor.period_seconds.into())),
+        (
+            "period",
+            medina_sdk::amount::format_duration(sensor.period_seconds.into()),
+        ),
         ("cell", sensor.cell.to_string()),
         ("device", sensor.signer.to_string()),
         ("owned since", values::moment(sensor.since)),
@@ -265,7 +273,12 @@ async fn list(args: ListArgs, output: Output) -> Outcome {
         let mut rows = table(&["sensor", "kind", "status", "topic"]);
         for sensor in &sensors {
             let (id, topic) = (sensor.id.to_string(), sensor.topic.to_string());
-            rows.add_row([id, values::word(&sensor.kind), values::status(sensor.status), topic]);
+            rows.add_row([
+                id,
+                values::word(&sensor.kind),
+                values::status(sensor.status),
+                topic,
+            ]);
         }
         rows.to_string()
     });
@@ -277,15 +290,21 @@ async fn show(args: ShowArgs, output: Output) -> Outcome {
     let sensor = client.sensor(args.id).await?;
     let trust = client.trust_report(args.id).await?;
     let stats = client.anchor_stats(args.id).await?;
-    output.result(&json!({ "sensor": sensor, "trust": trust, "anchored": stats }), || {
-        described(&sensor)
-            + &pairs([
-                ("batches", stats.seq.to_string()),
-                ("last reading", values::moment(stats.last)),
-                ("trust", values::points_or_unknown(trust.resource.known())),
-                ("reputation", values::points_or_unknown(trust.organisation.known())),
-            ])
-    });
+    output.result(
+        &json!({ "sensor": sensor, "trust": trust, "anchored": stats }),
+        || {
+            described(&sensor)
+                + &pairs([
+                    ("batches", stats.seq.to_string()),
+                    ("last reading", values::moment(stats.last)),
+                    ("trust", values::points_or_unknown(trust.resource.known())),
+                    (
+                        "reputation",
+                        values::points_or_unknown(trust.organisation.known()),
+                    ),
+                ])
+        },
+    );
     Ok(())
 }
 
@@ -295,14 +314,20 @@ async fn anchor(args: AnchorArgs, output: Output) -> Outcome {
     let config = GatewayConfig::load(&args.config)?;
     let loaded = args.readings.load()?;
     let wanted = |property: &str| args.property.as_deref().is_none_or(|name| name == property);
-    let readings: Vec<_> =
-        loaded.readings.into_iter().filter(|reading| wanted(&reading.property)).collect();
+    let readings: Vec<_> = loaded
+        .readings
+        .into_iter()
+        .filter(|reading| wanted(&reading.property))
+        .collect();
     if readings.is_empty() {
         let found = loaded.properties.join(", ");
-        return Err(Failure::new("there are no readings to anchor").hint(format!("properties found: {found}")));
+        return Err(Failure::new("there are no readings to anchor")
+            .hint(format!("properties found: {found}")));
     }
     let companion = Companion::open(&config.data, MasterKey::load_or_create(&config.master_key)?)
-        .map_err(|error| Failure::from(error).hint("a gateway that runs on this database must be stopped first"))?;
+        .map_err(|error| {
+        Failure::from(error).hint("a gateway that runs on this database must be stopped first")
+    })?;
     let count = readings.len();
     let (seq, receipt) = anchor_one(&client, &companion, &device, args.id, readings).await?;
     let value = json!({
@@ -313,7 +338,10 @@ async fn anchor(args: AnchorArgs, output: Output) -> Outcome {
         "transaction": values::transaction(&receipt),
     });
     output.result(&value, || {
-        format!("{count} readings anchored as batch {seq}\n{}", values::transaction_line(&receipt))
+        format!(
+            "{count} readings anchored as batch {seq}\n{}",
+            values::transaction_line(&receipt)
+        )
     });
     Ok(())
 }

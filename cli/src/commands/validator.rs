@@ -31,6 +31,8 @@ pub(crate) async fn run(command: ValidatorCommand, output: Output) -> Outcome {
         ValidatorCommand::Propose(_) | ValidatorCommand::Vote(_) => Err(Failure::new(
             "ballots need the Permissioning contract, which this version does not have yet",
         )
-        .hint("the validators of this chain are those of its genesis file (`medina validator list`)")),
+        .hint(
+            "the validators of this chain are those of its genesis file (`medina validator list`)",
+        )),
     }
 }

@@ -111,11 +111,18 @@ mod tests {
         let addresses = ContractAddresses::of(Address::repeat_byte(7));
         let json = serde_json::to_value(addresses).unwrap();
         let names: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
-        let expected: Vec<_> = addresses.named().iter().map(|(name, _)| (*name).to_owned()).collect();
+        let expected: Vec<_> = addresses
+            .named()
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
         assert_eq!(names, expected);
         for (name, address) in addresses.named() {
             assert_eq!(json[name], serde_json::to_value(address).unwrap());
         }
-        assert_eq!(serde_json::from_value::<ContractAddresses>(json).unwrap(), addresses);
+        assert_eq!(
+            serde_json::from_value::<ContractAddresses>(json).unwrap(),
+            addresses
+        );
     }
 }

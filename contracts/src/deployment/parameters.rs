@@ -150,7 +150,11 @@ impl Default for TrustParameters {
 
 impl Default for MarketParameters {
     fn default() -> Self {
-        Self { fee_bps: 100, rebate_bps: 1_000, dispute_in_s: 7 * DAY }
+        Self {
+            fee_bps: 100,
+            rebate_bps: 1_000,
+            dispute_in_s: 7 * DAY,
+        }
     }
 }
 
@@ -172,7 +176,13 @@ impl DeploymentParameters {
             .map(|(index, (account, role))| OrganisationSeed::numbered(index, *account, role))
             .collect();
         let amount = U256::from(1_000_000) * U256::from(TOKEN);
-        let holders = accounts.iter().map(|account| TokenHolder { account: *account, amount }).collect();
+        let holders = accounts
+            .iter()
+            .map(|account| TokenHolder {
+                account: *account,
+                amount,
+            })
+            .collect();
         Self {
             token: TokenParameters {
                 name: "Medina".to_owned(),
@@ -217,7 +227,11 @@ mod decimal {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<u128, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }

@@ -59,14 +59,22 @@ pub struct DeploymentPlan {
 #[must_use]
 pub fn plan(parameters: &DeploymentParameters, deployer: Address) -> DeploymentPlan {
     let addresses = ContractAddresses::of(deployer);
-    let mut planner = Planner { deployer, addresses, steps: Vec::new() };
+    let mut planner = Planner {
+        deployer,
+        addresses,
+        steps: Vec::new(),
+    };
     planner.create_all(parameters);
     planner.use_admin_rights(parameters);
     planner.assign_functions();
     planner.name_roles();
     planner.grant_roles(parameters);
     planner.leave();
-    DeploymentPlan { deployer, steps: planner.steps, addresses }
+    DeploymentPlan {
+        deployer,
+        steps: planner.steps,
+        addresses,
+    }
 }
 
 struct Planner {
@@ -83,7 +91,10 @@ impl Planner {
             "AccessManager",
             nonces::ACCESS_MANAGER,
             &AccessManager::BYTECODE,
-            AccessManager::constructorCall { initialAdmin: self.deployer }.abi_encode(),
+            AccessManager::constructorCall {
+                initialAdmin: self.deployer,
+            }
+            .abi_encode(),
         );
         self.create(
             "MedinaToken",
@@ -95,16 +106,29 @@ impl Planner {
                 cap: parameters.token.cap,
                 treasury_: parameters.token.treasury,
                 authority,
-            }.abi_encode(),
+            }
+            .abi_encode(),
         );
-        self.create("Identity implementation", nonces::IDENTITY, &Identity::BYTECODE, Vec::new());
+        self.create(
+            "Identity implementation",
+            nonces::IDENTITY,
+            &Identity::BYTECODE,
+            Vec::new(),
+        );
         let seeds = parameters.organisations.iter().map(seed).collect();
-        self.proxy("Identity", nonces::IDENTITY, &Identity::initializeCall { authority, seeds });
+        self.proxy(
+            "Identity",
+            nonces::IDENTITY,
+            &Identity::initializeCall { authority, seeds },
+        );
         self.create(
             "SensorRegistry implementation",
             nonces::SENSOR_REGISTRY,
             &SensorRegistry::BYTECODE,
-            SensorRegistry::constructorCall { identity: at.identity }.abi_encode(),
+            SensorRegistry::constructorCall {
+                identity: at.identity,
+            }
+            .abi_encode(),
         );
         let initialize = SensorRegistry::initializeCall { authority };
         self.proxy("SensorRegistry", nonces::SENSOR_REGISTRY, &initialize);
@@ -112,16 +136,28 @@ impl Planner {
             "DataAnchor",
             nonces::DATA_ANCHOR,
             &DataAnchor::BYTECODE,
-            DataAnchor::constructorCall { identity: at.identity, registry: at.sensor_registry }.abi_encode(),
+            DataAnchor::constructorCall {
+                identity: at.identity,
+                registry: at.sensor_registry,
+            }
+            .abi_encode(),
         );
         self.create(
             "FederationRegistry implementation",
             nonces::FEDERATION_REGISTRY,
             &FederationRegistry::BYTECODE,
-            FederationRegistry::constructorCall { identity: at.identity, registry: at.sensor_registry }.abi_encode(),
+            FederationRegistry::constructorCall {
+                identity: at.identity,
+                registry: at.sensor_registry,
+            }
+            .abi_encode(),
         );
         let initialize = FederationRegistry::initializeCall { authority };
-        self.proxy("FederationRegistry", nonces::FEDERATION_REGISTRY, &initialize);
+        self.proxy(
+            "FederationRegistry",
+            nonces::FEDERATION_REGISTRY,
+            &initialize,
+        );
         self.create_market_modules(parameters);
         self.create(
             "Ed25519Verifier",
@@ -161,10 +197,18 @@ impl Planner {
                     // Not in this version of the suite.
                     sla: Address::ZERO,
                 },
-            }.abi_encode(),
+            }
+            .abi_encode(),
         );
-        let initialize = TrustAndReputation::initializeCall { authority, p: trust(parameters) };
-        self.proxy("TrustAndReputation", nonces::TRUST_AND_REPUTATION, &initialize);
+        let initialize = TrustAndReputation::initializeCall {
+            authority,
+            p: trust(parameters),
+        };
+        self.proxy(
+            "TrustAndReputation",
+            nonces::TRUST_AND_REPUTATION,
+            &initialize,
+        );
         self.create(
             "BarteringCoupons implementation",
             nonces::BARTERING_COUPONS,
@@ -174,7 +218,8 @@ impl Planner {
                 registry: at.sensor_registry,
                 federation: at.federation_registry,
                 trust: at.trust_and_reputation,
-            }.abi_encode(),
+            }
+            .abi_encode(),
         );
         let initialize = BarteringCoupons::initializeCall { authority };
         self.proxy("BarteringCoupons", nonces::BARTERING_COUPONS, &initialize);
@@ -190,7 +235,8 @@ impl Planner {
                     federation: at.federation_registry,
                     trust: at.trust_and_reputation,
                 },
-            }.abi_encode(),
+            }
+            .abi_encode(),
         );
         let initialize = DataMarketplace::initializeCall {
             authority,
@@ -205,25 +251,50 @@ impl Planner {
     fn use_admin_rights(&mut self, parameters: &DeploymentParameters) {
         let at = self.addresses;
         for holder in &parameters.token.holders {
-            let call = MedinaToken::mintCall { to: holder.account, amount: holder.amount };
-            self.call(format!("mint for {}", holder.account), at.medina_token, &call);
+            let call = MedinaToken::mintCall {
+                to: holder.account,
+                amount: holder.amount,
+            };
+            self.call(
+                format!("mint for {}", holder.account),
+                at.medina_token,
+                &call,
+            );
         }
         for verifier in [at.ed25519_verifier, at.p256_verifier] {
-            let call = SensorRegistry::setVerifierCall { verifier, allowed: true };
-            self.call(format!("allow device verifier {verifier}"), at.sensor_registry, &call);
+            let call = SensorRegistry::setVerifierCall {
+                verifier,
+                allowed: true,
+            };
+            self.call(
+                format!("allow device verifier {verifier}"),
+                at.sensor_registry,
+                &call,
+            );
         }
     }
 
     fn assign_functions(&mut self) {
         let at = self.addresses;
         let upgrade = Identity::upgradeToAndCallCall::SELECTOR;
-        self.assign(at.medina_token, roles::MINTER, &[MedinaToken::mintCall::SELECTOR]);
-        self.assign(at.gatekeeper, roles::GUARDIAN, &[Gatekeeper::closeCall::SELECTOR]);
+        self.assign(
+            at.medina_token,
+            roles::MINTER,
+            &[MedinaToken::mintCall::SELECTOR],
+        );
+        self.assign(
+            at.gatekeeper,
+            roles::GUARDIAN,
+            &[Gatekeeper::closeCall::SELECTOR],
+        );
         self.assign(at.identity, roles::GOVERNOR, &[upgrade]);
         self.assign(
             at.identity,
             roles::PUBLIC,
-            &[Identity::registerOrgCall::SELECTOR, Identity::enrolCall::SELECTOR],
+            &[
+                Identity::registerOrgCall::SELECTOR,
+                Identity::enrolCall::SELECTOR,
+            ],
         );
         self.assign(
             at.sensor_registry,
@@ -246,7 +317,11 @@ impl Planner {
             &[FederationRegistry::createCall::SELECTOR],
         );
         let set_params = TrustAndReputation::setParamsCall::SELECTOR;
-        self.assign(at.trust_and_reputation, roles::GOVERNOR, &[upgrade, set_params]);
+        self.assign(
+            at.trust_and_reputation,
+            roles::GOVERNOR,
+            &[upgrade, set_params],
+        );
         self.assign(
             at.trust_and_reputation,
             roles::MONITOR,
@@ -256,7 +331,10 @@ impl Planner {
         self.assign(
             at.bartering_coupons,
             roles::PUBLIC,
-            &[BarteringCoupons::registerCall::SELECTOR, BarteringCoupons::swapCall::SELECTOR],
+            &[
+                BarteringCoupons::registerCall::SELECTOR,
+                BarteringCoupons::swapCall::SELECTOR,
+            ],
         );
         self.assign(
             at.data_marketplace,
@@ -291,12 +369,22 @@ impl Planner {
         ];
         let manager = self.addresses.access_manager;
         for (role, label) in labels {
-            let call = AccessManager::labelRoleCall { roleId: role, label: label.to_owned() };
+            let call = AccessManager::labelRoleCall {
+                roleId: role,
+                label: label.to_owned(),
+            };
             self.call(format!("label role {label}"), manager, &call);
         }
         for role in [roles::GOVERNOR, roles::MINTER] {
-            let call = AccessManager::setRoleGuardianCall { roleId: role, guardian: roles::GUARDIAN };
-            self.call(format!("guardians may cancel what role {role} scheduled"), manager, &call);
+            let call = AccessManager::setRoleGuardianCall {
+                roleId: role,
+                guardian: roles::GUARDIAN,
+            };
+            self.call(
+                format!("guardians may cancel what role {role} scheduled"),
+                manager,
+                &call,
+            );
         }
     }
 
@@ -306,7 +394,11 @@ impl Planner {
             (roles::CERTIFIER, &parameters.certifiers, 0),
             (roles::ARBITER, &parameters.arbiters, 0),
             (roles::MONITOR, &parameters.monitors, 0),
-            (roles::MINTER, &parameters.minters, parameters.minter_delay_s),
+            (
+                roles::MINTER,
+                &parameters.minters,
+                parameters.minter_delay_s,
+            ),
         ];
         for (role, accounts, delay) in lists {
             for account in accounts {
@@ -324,20 +416,26 @@ impl Planner {
             roleId: roles::ADMIN,
             callerConfirmation: self.deployer,
         };
-        self.call("deployer leaves".to_owned(), self.addresses.access_manager, &call);
+        self.call(
+            "deployer leaves".to_owned(),
+            self.addresses.access_manager,
+            &call,
+        );
     }
 
-    fn create(
-        &mut self,
-        name: &'static str,
-        nonce: u64,
-        code: &Bytes,
-        arguments: Vec<u8>,
-    ) {
-        debug_assert_eq!(nonce, self.steps.len() as u64, "{name} is created out of order");
+    fn create(&mut self, name: &'static str, nonce: u64, code: &Bytes, arguments: Vec<u8>) {
+        debug_assert_eq!(
+            nonce,
+            self.steps.len() as u64,
+            "{name} is created out of order"
+        );
         let init_code = [code.as_ref(), &arguments].concat().into();
         let address = self.deployer.create(nonce);
-        self.steps.push(Step::Create { name, address, init_code });
+        self.steps.push(Step::Create {
+            name,
+            address,
+            init_code,
+        });
     }
 
     /// The proxy of the implementation at `implementation`, one nonce later.
@@ -346,11 +444,20 @@ impl Planner {
             implementation: self.deployer.create(implementation),
             _data: initialize.abi_encode().into(),
         };
-        self.create(name, implementation + 1, &ERC1967Proxy::BYTECODE, arguments.abi_encode());
+        self.create(
+            name,
+            implementation + 1,
+            &ERC1967Proxy::BYTECODE,
+            arguments.abi_encode(),
+        );
     }
 
     fn call(&mut self, name: String, to: Address, call: &impl SolCall) {
-        self.steps.push(Step::Call { name, to, data: call.abi_encode().into() });
+        self.steps.push(Step::Call {
+            name,
+            to,
+            data: call.abi_encode().into(),
+        });
     }
 
     fn assign(&mut self, target: Address, role: u64, selectors: &[[u8; 4]]) {
@@ -359,12 +466,24 @@ impl Planner {
             selectors: selectors.iter().map(FixedBytes::from).collect(),
             roleId: role,
         };
-        self.call(format!("role {role} of {target}"), self.addresses.access_manager, &call);
+        self.call(
+            format!("role {role} of {target}"),
+            self.addresses.access_manager,
+            &call,
+        );
     }
 
     fn grant(&mut self, role: u64, account: Address, delay: u32) {
-        let call = AccessManager::grantRoleCall { roleId: role, account, executionDelay: delay };
-        self.call(format!("role {role} to {account}"), self.addresses.access_manager, &call);
+        let call = AccessManager::grantRoleCall {
+            roleId: role,
+            account,
+            executionDelay: delay,
+        };
+        self.call(
+            format!("role {role} to {account}"),
+            self.addresses.access_manager,
+            &call,
+        );
     }
 }
 

@@ -11,48 +11,25 @@ use crate::{
     events,
     gossip::{self, Gossip, Topics},
     identity,
-    links::Links,
     shared::{Command, Shared},
-    sync::{self, SyncBehaviour, SyncEvent},
+    swarm::{Behaviour, BehaviourEvent, build_swarm, listen, multiaddr},
+    sync::{self, SyncEvent},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder,
-    connection_limits::{self, ConnectionLimits},
-    core::multiaddr::Protocol,
-    gossipsub, noise, ping,
+    Multiaddr, PeerId, Swarm, gossipsub, ping,
     request_response::{self, OutboundRequestId, ResponseChannel},
     swarm::{
-        NetworkBehaviour, SwarmEvent,
+        SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
-    tcp, yamux,
 };
 use medina_types::{
     NodePublicKey, limits,
     wire::{SyncRequest, SyncResponse},
 };
-use std::{
-    collections::BTreeMap,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// How often a link is tried; an unanswered try ends it.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-#[derive(NetworkBehaviour)]
-struct Behaviour {
-    limits: connection_limits::Behaviour,
-    links: Links,
-    sync: SyncBehaviour,
-    gossip: gossipsub::Behaviour,
-    ping: ping::Behaviour,
-}
 
 /// Starts the network.
 pub struct Network;
@@ -97,57 +74,6 @@ impl Network {
             network_events,
         ))
     }
-}
-
-fn build_swarm(
-    config: &NetworkConfig,
-    shared: Arc<Shared>,
-    topics: &Topics,
-) -> Result<Swarm<Behaviour>, NetworkError> {
-    let setup = |error: &dyn std::fmt::Display| NetworkError::Setup(error.to_string());
-    let keypair = identity::keypair(&config.secret);
-    let peers_max = u32::try_from(limits::PEERS_MAX).expect("a few hundred peers");
-    let connections = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(limits::PENDING_CONNECTIONS_MAX))
-        .with_max_established(Some(peers_max))
-        .with_max_established_per_peer(Some(limits::PEER_CONNECTIONS_MAX));
-    let behaviour = Behaviour {
-        limits: connection_limits::Behaviour::new(connections),
-        links: Links::new(shared),
-        sync: sync::behaviour(),
-        gossip: gossip::behaviour(&keypair, topics).map_err(|error| setup(&error))?,
-        ping: ping::Behaviour::new(
-            ping::Config::new()
-                .with_interval(PING_INTERVAL)
-                .with_timeout(PING_TIMEOUT),
-        ),
-    };
-    let swarm = SwarmBuilder::with_existing_identity(keypair)
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )
-        .map_err(|error| setup(&error))?
-        .with_behaviour(|_| behaviour)
-        .map_err(|error| setup(&error))?
-        .build();
-    Ok(swarm)
-}
-
-fn listen(swarm: &mut Swarm<Behaviour>, address: SocketAddr) -> Result<(), NetworkError> {
-    swarm
-        .listen_on(multiaddr(address))
-        .map(|_| ())
-        .map_err(|error| NetworkError::Listen {
-            address,
-            reason: error.to_string(),
-        })
-}
-
-fn multiaddr(address: SocketAddr) -> Multiaddr {
-    Multiaddr::from(address.ip()).with(Protocol::Tcp(address.port()))
 }
 
 /// A block request that waits for its answer.

@@ -88,7 +88,7 @@ pub struct NetworkEvents {
 
 impl NetworkEvents {
     /// The next event: connections and consensus first. `None` once the network
-    /// was shut down. Safe to cancel.
+    /// stopped and its last handle is gone. Safe to cancel.
     pub async fn recv(&mut self) -> Option<NetworkEvent> {
         tokio::select! {
             biased;

@@ -34,6 +34,7 @@ mod identity;
 mod links;
 mod rate_limit;
 mod shared;
+mod swarm;
 mod sync;
 
 pub use config::{KnownPeer, NetworkConfig, PeerGate};

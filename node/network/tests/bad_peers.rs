@@ -16,7 +16,7 @@ use medina_types::{
     Height, limits,
     wire::{self, PeerMessage, SyncRequest},
 };
-use std::io;
+use std::{io, net::SocketAddr};
 use support::{GENESIS, Node, PATIENCE, consensus, key, loopback, pair, secret, status};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,9 +140,17 @@ impl request_response::Codec for RawCodec {
 
 type RawSwarm = Swarm<request_response::Behaviour<RawCodec>>;
 
+/// A swarm that sends on one protocol and takes both of ours.
 fn raw_swarm(node: u8, protocol: &'static str) -> RawSwarm {
     let keypair = identity::Keypair::ed25519_from_bytes(secret(node).to_bytes()).expect("key");
-    let protocols = [(StreamProtocol::new(protocol), ProtocolSupport::Outbound)];
+    let inbound = ["/medina/messages/1", "/medina/consensus/1"]
+        .into_iter()
+        .filter(|name| *name != protocol)
+        .map(|name| (StreamProtocol::new(name), ProtocolSupport::Inbound));
+    let protocols: Vec<_> = [(StreamProtocol::new(protocol), ProtocolSupport::Full)]
+        .into_iter()
+        .chain(inbound)
+        .collect();
     let config = request_response::Config::default().with_request_timeout(PATIENCE);
     SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
@@ -163,70 +171,114 @@ fn frame(message: &PeerMessage) -> Vec<u8> {
     [length.as_slice(), &bytes].concat()
 }
 
-/// Connects as an admitted node, sends bytes, and waits until it is thrown out.
-async fn send_raw(victim: &Node, protocol: &'static str, bytes: Vec<u8>) {
+/// Connects as node 2, sends bytes, and waits until the connection ends.
+async fn send_raw(victim: SocketAddr, protocol: &'static str, bytes: Vec<u8>) {
     let mut swarm = raw_swarm(2, protocol);
     let peer: PeerId = identity::Keypair::ed25519_from_bytes(secret(1).to_bytes())
         .expect("key")
         .public()
         .to_peer_id();
-    let address = Multiaddr::from(victim.address.ip()).with(Protocol::Tcp(victim.address.port()));
+    let address = Multiaddr::from(victim.ip()).with(Protocol::Tcp(victim.port()));
     swarm.add_peer_address(peer, address);
     swarm.behaviour_mut().send_request(&peer, bytes);
-    let thrown_out = async {
-        let mut was_connected = false;
-        loop {
-            match swarm.select_next_some().await {
-                SwarmEvent::ConnectionEstablished { .. } => was_connected = true,
-                SwarmEvent::ConnectionClosed { .. } if was_connected => break,
-                _ => {}
-            }
+    let mut was_connected = false;
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { .. } => was_connected = true,
+            SwarmEvent::ConnectionClosed { .. } if was_connected => break,
+            _ => {}
         }
-    };
-    tokio::time::timeout(PATIENCE, thrown_out)
-        .await
-        .expect("thrown out in time");
+    }
+}
+
+/// Sends bytes to a fresh node as node 2 and checks that node 2 is thrown out
+/// and kept away, and that node 3 is served.
+async fn expect_expulsion(case: &str, protocol: &'static str, bytes: Vec<u8>) {
+    let mut victim = Node::start(1, &[2, 3], vec![]).await;
+    let thrown_out = send_raw(victim.address, protocol, bytes);
+    tokio::pin!(thrown_out);
+    loop {
+        tokio::select! {
+            () = &mut thrown_out => break,
+            // Whoever takes no events out is sent none.
+            _ = victim.next() => {}
+        }
+    }
+    let again = Node::start(2, &[1], vec![victim.known()]).await;
+    victim.asked_about(again.key, 3).await;
+    let friend = Node::start(3, &[1], vec![victim.known()]).await;
+    while victim.connected().await != friend.key {}
+    let keys: Vec<_> = victim
+        .handle
+        .peers()
+        .into_iter()
+        .map(|peer| peer.key)
+        .collect();
+    assert_eq!(keys, [key(3)], "{case}");
+}
+
+fn hello() -> Vec<u8> {
+    frame(&PeerMessage::Status(status(GENESIS)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_messages_cost_the_connection_and_never_the_node() {
-    let hello = frame(&PeerMessage::Status(status(GENESIS)));
-    let cases: [(&str, &'static str, Vec<u8>); 5] = [
-        (
-            "length beyond the limit",
-            "/medina/messages/1",
-            vec![0xff; 4],
-        ),
-        (
-            "garbage instead of a status",
-            "/medina/messages/1",
-            [0, 0, 0, 3, 9, 9, 9].to_vec(),
-        ),
+    let garbage = || vec![0, 0, 0, 3, 9, 9, 9];
+    let after_hello = |bytes: &[u8]| [hello().as_slice(), bytes].concat();
+    let messages = "/medina/messages/1";
+    let cases = [
+        ("length beyond the limit", messages, vec![0xff; 4]),
+        ("garbage instead of a status", messages, garbage()),
         (
             "length beyond the limit after the status",
-            "/medina/messages/1",
-            { [hello.as_slice(), &[0xff; 4]].concat() },
+            messages,
+            after_hello(&[0xff; 4]),
         ),
-        ("vote on the wrong stream", "/medina/messages/1", {
-            [hello.as_slice(), &frame(&consensus(3))].concat()
-        }),
         (
-            "no such block request",
-            "/medina/sync/1",
-            [0, 0, 0, 3, 9, 9, 9].to_vec(),
+            "garbage after the status",
+            messages,
+            after_hello(&garbage()),
         ),
+        (
+            "vote on the wrong stream",
+            messages,
+            after_hello(&frame(&consensus(3))),
+        ),
+        ("no such block request", "/medina/sync/1", garbage()),
     ];
     for (case, protocol, bytes) in cases {
-        let mut victim = Node::start(1, &[2, 3], vec![]).await;
-        send_raw(&victim, protocol, bytes).await;
-        let friend = Node::start(3, &[1], vec![victim.known()]).await;
-        while victim.connected().await != friend.key {}
-        let keys: Vec<_> = victim
-            .handle
-            .peers()
-            .into_iter()
-            .map(|peer| peer.key)
-            .collect();
-        assert_eq!(keys, [key(3)], "{case}");
+        let expulsion = expect_expulsion(case, protocol, bytes);
+        assert!(
+            tokio::time::timeout(PATIENCE, expulsion).await.is_ok(),
+            "{case}: still linked"
+        );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_messages_cost_the_connection() {
+    let empty = frame(&PeerMessage::PoolHashes(Vec::new()));
+    let bytes = [hello(), empty.repeat(200_000)].concat();
+    let expulsion = expect_expulsion("flood", "/medina/messages/1", bytes);
+    assert!(
+        tokio::time::timeout(PATIENCE, expulsion).await.is_ok(),
+        "still linked"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_that_came_back_before_its_loss_was_noticed_is_connected_anew() {
+    tracing_subscriber::fmt().with_env_filter("medina_network=trace,libp2p_swarm=debug,libp2p_request_response=debug").with_test_writer().init();
+    let mut victim = Node::start(1, &[2], vec![]).await;
+    let first = tokio::spawn(send_raw(victim.address, "/medina/messages/1", hello()));
+    assert_eq!(victim.connected().await, key(2));
+    let second = tokio::spawn(send_raw(victim.address, "/medina/messages/1", hello()));
+    assert_eq!(victim.disconnected().await, key(2));
+    assert_eq!(victim.connected().await, key(2));
+    tokio::time::timeout(PATIENCE, first)
+        .await
+        .expect("the older one ended")
+        .expect("no panic");
+    assert_eq!(victim.handle.peers().len(), 1);
+    second.abort();
 }

@@ -253,7 +253,7 @@ async fn taken_port_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_is_prompt_and_ends_the_events() {
+async fn shutdown_is_prompt_and_later_orders_are_refused() {
     let (first, mut second) = pair().await;
     tokio::time::timeout(Duration::from_secs(2), first.handle.shutdown())
         .await

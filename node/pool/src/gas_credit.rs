@@ -135,6 +135,15 @@ impl GasCredit {
         self.shared_bucket.available(self.shared, now_ms)
     }
 
+    /// Gas that the payer may ever use at once.
+    #[must_use]
+    pub fn capacity(&self, payer: &Payer) -> u64 {
+        match payer {
+            Payer::Organisation(_) => self.own.capacity,
+            Payer::Account(_) => self.own.capacity.min(self.shared.capacity),
+        }
+    }
+
     /// When the payer will have this much gas if nothing is charged meanwhile;
     /// `None`: never.
     #[must_use]

@@ -1,9 +1,4 @@
-//! Every sender's queue, an index by hash, and who leaves when the pool is full.
-//!
-//! When the pool is full the worst last transaction of any sender leaves:
-//! queued before executable, strangers' before organisations' (where gas is
-//! free), the lowest tip, then the newest. Only last nonces leave, so no gap
-//! opens; a newcomer that is no better is refused.
+//! Every sender's queue and an index by hash: how transactions come and go.
 
 use crate::{
     AccountView, AddOutcome, BlockOutcome, BlockUpdate, GasCredit, Payer, PoolConfig, PoolError,
@@ -13,26 +8,18 @@ use crate::{
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, U256};
 use medina_types::{GasPolicy, RecoveredTransaction, limits};
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[cfg(test)]
 mod consistency;
+mod eviction;
+mod readiness;
+
+use eviction::TailRank;
+use readiness::Readiness;
 
 /// Time between two searches for transactions that waited too long.
 const EXPIRY_INTERVAL_MS: u64 = 60_000;
-
-/// Who leaves first: the smallest.
-type TailRank = (u8, u128, Reverse<u64>);
-
-/// The earliest time at which something can be offered, as found last.
-#[derive(Clone, Copy)]
-struct Readiness {
-    base_fee: u64,
-    at_ms: Option<u64>,
-}
 
 pub(crate) struct Index {
     senders: BTreeMap<Address, SenderQueue>,
@@ -115,6 +102,7 @@ impl Index {
         }
         let sender = transaction.sender();
         self.check_account(&transaction, account)?;
+        self.check_credit(&transaction, &payer)?;
         self.refresh(sender, payer, account);
         let waiting = Waiting::new(transaction, self.sequence, now_ms);
         self.check_place(&waiting, sender, account)?;
@@ -184,6 +172,25 @@ impl Index {
         Ok(())
     }
 
+    /// What could never be offered must not wait.
+    fn check_credit(
+        &self,
+        transaction: &RecoveredTransaction,
+        payer: &Payer,
+    ) -> Result<(), PoolError> {
+        let Some(credit) = &self.credit else {
+            return Ok(());
+        };
+        let (got, max) = (
+            transaction.transaction().gas_limit(),
+            credit.capacity(payer),
+        );
+        if got > max {
+            return Err(PoolError::ExceedsGasCredit { got, max });
+        }
+        Ok(())
+    }
+
     /// Takes over what the head says about a sender that waits here already.
     fn refresh(&mut self, sender: Address, payer: Payer, (nonce, balance): (u64, U256)) {
         let Some(queue) = self.senders.get(&sender) else {
@@ -232,59 +239,6 @@ impl Index {
                 })
             }
             None => Ok(()),
-        }
-    }
-
-    fn make_room(
-        &mut self,
-        config: &PoolConfig,
-        waiting: &Waiting,
-        payer: Payer,
-        account_nonce: u64,
-    ) -> Result<Vec<B256>, PoolError> {
-        let sender = waiting.transaction.sender();
-        let replaced = self
-            .senders
-            .get(&sender)
-            .and_then(|queue| queue.get(waiting.nonce()));
-        let mut evicted = Vec::new();
-        let (places, freed) =
-            replaced.map_or((1, 0), |other| (0, other.transaction.encoded_length()));
-        let added = waiting.transaction.encoded_length();
-        while self.by_hash.len() + places > config.transactions_max
-            || self.bytes + added > config.bytes_max + freed
-        {
-            let victim = self
-                .worse_than(waiting, payer, account_nonce)
-                .ok_or(PoolError::Full)?;
-            self.remove(&victim);
-            evicted.push(victim);
-        }
-        Ok(evicted)
-    }
-
-    /// The transaction that leaves first, if the newcomer is better.
-    fn worse_than(&self, newcomer: &Waiting, payer: Payer, account_nonce: u64) -> Option<B256> {
-        let (rank, victim) = self.tails.first()?;
-        let (sender, nonce) = (newcomer.transaction.sender(), newcomer.nonce());
-        let end = self
-            .senders
-            .get(&sender)
-            .map_or(account_nonce, SenderQueue::executable_end);
-        if (rank.0, rank.1) >= (self.class(nonce <= end, payer), newcomer.tip()) {
-            return None;
-        }
-        let tail = self.senders.get(victim)?.tail()?;
-        // Dropping the own last one below the newcomer would open a gap.
-        let opens_gap = *victim == sender && tail.nonce() <= nonce;
-        (!opens_gap).then_some(tail.hash)
-    }
-
-    fn class(&self, is_executable: bool, payer: Payer) -> u8 {
-        match (is_executable, self.credit.is_some() && payer.is_stranger()) {
-            (false, _) => 0,
-            (true, true) => 1,
-            (true, false) => 2,
         }
     }
 
@@ -348,12 +302,6 @@ impl Index {
         if let Some(rank) = self.tail_rank(queue) {
             self.tails.remove(&(rank, sender));
         }
-    }
-
-    fn tail_rank(&self, queue: &SenderQueue) -> Option<TailRank> {
-        let tail = queue.tail()?;
-        let class = self.class(queue.is_executable(tail.nonce()), queue.payer);
-        Some((class, tail.tip(), Reverse(tail.sequence)))
     }
 
     pub(crate) fn on_block(
@@ -440,57 +388,6 @@ impl Index {
                 outcome.dropped.push(waiting.hash);
             }
         }
-    }
-
-    pub(crate) fn next_executable_at(&mut self, base_fee: u64, now_ms: u64) -> Option<u64> {
-        let known = self.readiness.filter(|known| known.base_fee == base_fee);
-        let at_ms = match known {
-            Some(known) => known.at_ms,
-            None => self.search_readiness(base_fee, now_ms),
-        };
-        self.readiness = Some(Readiness { base_fee, at_ms });
-        at_ms.map(|at_ms| at_ms.max(now_ms))
-    }
-
-    fn search_readiness(&self, base_fee: u64, now_ms: u64) -> Option<u64> {
-        let mut earliest: Option<u64> = None;
-        for queue in self.senders.values() {
-            let Some(at_ms) = self.ready_at(queue, base_fee, now_ms) else {
-                continue;
-            };
-            if at_ms <= now_ms {
-                return Some(at_ms);
-            }
-            earliest = Some(earliest.map_or(at_ms, |earliest| earliest.min(at_ms)));
-        }
-        earliest
-    }
-
-    /// When the next transaction of a sender may be offered.
-    fn ready_at(&self, queue: &SenderQueue, base_fee: u64, now_ms: u64) -> Option<u64> {
-        let head = queue
-            .head()
-            .filter(|head| head.fee() >= u128::from(base_fee))?;
-        match &self.credit {
-            Some(credit) => credit.ready_at(&queue.payer, head.gas_limit(), now_ms),
-            None => Some(now_ms),
-        }
-    }
-
-    /// The last search's result with a sender's new transaction. Without this
-    /// every addition would start another search, which under a flood visits
-    /// all senders.
-    fn with_sender(&self, known: Readiness, sender: Address, nonce: u64, now_ms: u64) -> Readiness {
-        let queue = self
-            .senders
-            .get(&sender)
-            .filter(|queue| queue.nonce() == nonce);
-        let added = queue.and_then(|queue| self.ready_at(queue, known.base_fee, now_ms));
-        let at_ms = match (known.at_ms, added) {
-            (Some(known), Some(added)) => Some(known.min(added)),
-            (known, added) => known.or(added),
-        };
-        Readiness { at_ms, ..known }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     intrinsic::{floor_gas, intrinsic_gas, is_blob},
 };
 use alloy_consensus::Transaction as _;
-use medina_types::{GasPolicy, RecoveredTransaction, Transaction, limits};
+use medina_types::{RecoveredTransaction, Transaction, limits};
 
 /// EIP-3860: twice the largest code of EIP-170.
 const INITCODE_BYTES_MAX: usize = 2 * 24_576;
@@ -61,14 +61,6 @@ fn check_gas_limit(config: &PoolConfig, transaction: &Transaction) -> Result<(),
         return Err(PoolError::GasLimitTooHigh {
             got,
             max: TRANSACTION_GAS_MAX,
-        });
-    }
-    if let GasPolicy::Free(credit) = config.gas_policy
-        && got > credit.capacity_gas
-    {
-        return Err(PoolError::ExceedsGasCredit {
-            got,
-            max: credit.capacity_gas,
         });
     }
     Ok(())

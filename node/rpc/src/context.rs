@@ -3,6 +3,7 @@
 use medina_storage::{Head, Store};
 use medina_types::ChainSpec;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 use crate::{
     NodeView, RpcConfig, block_cache::BlockCache, polling_filters::PollingFilters, workers::Workers,
@@ -16,10 +17,16 @@ pub(crate) struct Context {
     pub(crate) filters: Arc<PollingFilters>,
     pub(crate) blocks: Arc<BlockCache>,
     pub(crate) workers: Workers,
+    /// Becomes true, or loses its sender, when the server stops.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl Context {
-    pub(crate) fn new(node: Arc<dyn NodeView>, config: RpcConfig) -> Self {
+    pub(crate) fn new(
+        node: Arc<dyn NodeView>,
+        config: RpcConfig,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let filters = PollingFilters::new(config.filters_max, config.filter_lifetime);
         Self {
             node,
@@ -27,7 +34,18 @@ impl Context {
             filters: Arc::new(filters),
             blocks: Arc::default(),
             workers: Workers::for_this_machine(),
+            stopping,
         }
+    }
+
+    /// Waits until the server stops.
+    pub(crate) async fn stopped(&self) {
+        // A lost sender is the end, too.
+        let _ = self
+            .stopping
+            .clone()
+            .wait_for(|is_stopping| *is_stopping)
+            .await;
     }
 
     pub(crate) fn spec(&self) -> &ChainSpec {

@@ -101,6 +101,11 @@ pub(crate) fn receipt_timeout(hash: B256, waited: Duration) -> ErrorObjectOwned 
     ErrorObjectOwned::owned(RECEIPT_TIMEOUT, message, Some(hash))
 }
 
+/// The server stops while a caller waits.
+pub(crate) fn stopping() -> ErrorObjectOwned {
+    plain(UNAVAILABLE, "the node is stopping")
+}
+
 /// A transaction that the pool did not take.
 pub(crate) fn submit(error: &SubmitError) -> ErrorObjectOwned {
     match error {

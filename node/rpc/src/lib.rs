@@ -10,7 +10,7 @@
 //!                                            -> lane of workers -> store, executor, pool
 //! ```
 //!
-//! Work that touches the disk or the EVM runs in a bounded [lane](workers) of
+//! Work that touches the disk or the EVM runs in a bounded lane of
 //! blocking threads, slow work in a lane of its own, so that no caller can hold
 //! up another.
 
@@ -35,7 +35,7 @@ mod rpc_modules;
 mod server;
 mod txpool;
 mod web3;
-pub mod workers;
+mod workers;
 
 pub use config::{AllowedOrigins, RpcConfig, RpcError};
 pub use node_view::{

@@ -6,7 +6,7 @@
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::B256;
 use medina_execution::CallEnvironment;
-use medina_storage::StateReader;
+use medina_storage::HistoricalState;
 use medina_types::{Height, RecoveredBlock};
 
 use crate::{
@@ -72,21 +72,18 @@ impl Context {
             .map_err(errors::storage)
     }
 
-    /// State after a block; `pending` is the head's.
-    pub(crate) fn state(&self, position: Position) -> Answer<Box<dyn StateReader + '_>> {
-        match position {
-            Position::Pending => Ok(Box::new(self.store().state())),
-            Position::At(height) if height == self.head().height => {
-                Ok(Box::new(self.store().state()))
-            }
-            Position::At(height) => Ok(Box::new(
-                self.store().state_at(height).map_err(errors::storage)?,
-            )),
-        }
+    /// State after a block; `pending` is the head's. The store fixes the state at
+    /// its height, so a block committed meanwhile changes nothing.
+    pub(crate) fn state(&self, position: Position) -> Answer<HistoricalState<'_>> {
+        let height = match position {
+            Position::At(height) => height,
+            Position::Pending => self.head().height,
+        };
+        self.store().state_at(height).map_err(errors::storage)
     }
 
     /// State after the block that a caller names, the head's by default.
-    pub(crate) fn state_of(&self, id: Option<BlockId>) -> Answer<Box<dyn StateReader + '_>> {
+    pub(crate) fn state_of(&self, id: Option<BlockId>) -> Answer<HistoricalState<'_>> {
         self.state(self.locate_known(id.unwrap_or_default())?)
     }
 

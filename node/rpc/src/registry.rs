@@ -31,14 +31,11 @@ impl Registry {
     }
 
     /// A method that answers from memory and runs on the event loop.
-    pub(crate) fn quick<T: Serialize>(
+    pub(crate) fn quick<T: Serialize + 'static>(
         &mut self,
         name: &'static str,
         method: Method<T>,
-    ) -> Result<(), RegisterMethodError>
-    where
-        T: 'static,
-    {
+    ) -> Result<(), RegisterMethodError> {
         self.module
             .register_method(name, move |params, context, _| {
                 run(context, &params, method)
@@ -55,13 +52,22 @@ impl Registry {
         self.in_lane(name, Lane::Read, method)
     }
 
-    /// A method that runs the EVM or scans many blocks.
+    /// A method that runs the EVM.
     pub(crate) fn compute<T: Serialize + 'static>(
         &mut self,
         name: &'static str,
         method: Method<T>,
     ) -> Result<(), RegisterMethodError> {
         self.in_lane(name, Lane::Compute, method)
+    }
+
+    /// A method that looks at many blocks.
+    pub(crate) fn scan<T: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        method: Method<T>,
+    ) -> Result<(), RegisterMethodError> {
+        self.in_lane(name, Lane::Scan, method)
     }
 
     fn in_lane<T: Serialize + 'static>(

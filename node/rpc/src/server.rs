@@ -13,8 +13,10 @@ use medina_types::{RecoveredTransaction, limits};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
-    sync::broadcast::{Receiver, error::RecvError},
-    task::AbortHandle,
+    sync::{
+        broadcast::{Receiver, error::RecvError},
+        watch,
+    },
 };
 use tower_http::cors::{Any, CorsLayer};
 
@@ -30,15 +32,9 @@ pub struct RpcServerHandle(Arc<Running>);
 #[derive(Debug)]
 struct Running {
     handle: ServerHandle,
-    /// Remembers pending transactions for polling filters.
-    memory: AbortHandle,
+    /// Ends what waits for something: [`Context::stopped`].
+    stopping: watch::Sender<bool>,
     local: SocketAddr,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.memory.abort();
-    }
 }
 
 impl RpcServerHandle {
@@ -48,11 +44,12 @@ impl RpcServerHandle {
         self.0.local
     }
 
-    /// Stops taking requests; answers under way are still given.
+    /// Stops taking requests. Answers under way are still given, apart from those
+    /// that wait for a block.
     pub fn stop(&self) {
         // It may have been stopped before, which is as good.
         let _ = self.0.handle.stop();
-        self.0.memory.abort();
+        self.0.stopping.send_replace(true);
     }
 
     /// Waits until every connection is closed.
@@ -85,13 +82,14 @@ pub async fn start(
         .build_from_tcp(listener)
         .map_err(failed)?;
     let local = server.local_addr().map_err(failed)?;
-    let context = Context::new(node.clone(), config);
+    let (stopping, stopped) = watch::channel(false);
+    let context = Context::new(node.clone(), config, stopped);
     let methods = methods(context.clone())?;
-    let memory = tokio::spawn(remember_pending(context, node.subscribe_pending()));
+    tokio::spawn(remember_pending(context, node.subscribe_pending()));
     let handle = server.start(methods);
     Ok(RpcServerHandle(Arc::new(Running {
         handle,
-        memory: memory.abort_handle(),
+        stopping,
         local,
     })))
 }
@@ -134,7 +132,8 @@ impl IdProvider for HexIds {
 fn cors(origins: &AllowedOrigins) -> Result<CorsLayer, RpcError> {
     let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
     match origins {
-        AllowedOrigins::Any => Ok(layer.allow_origin(Any)),
+        // Browsers ask before a public page may call this machine's own network.
+        AllowedOrigins::Any => Ok(layer.allow_origin(Any).allow_private_network(true)),
         AllowedOrigins::These(list) => {
             let parse = |origin: &String| {
                 let is_origin = origin.contains("://") && !origin.ends_with('/');
@@ -168,7 +167,11 @@ fn bad_host(host: &str, error: &AuthorityError) -> RpcError {
 /// Keeps the hashes of pending transactions for polling filters.
 async fn remember_pending(context: Context, mut pending: Receiver<Arc<RecoveredTransaction>>) {
     loop {
-        match pending.recv().await {
+        let announced = tokio::select! {
+            () = context.stopped() => return,
+            announced = pending.recv() => announced,
+        };
+        match announced {
             Ok(transaction) => context.filters.on_pending(transaction.hash()),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,

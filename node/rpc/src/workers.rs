@@ -1,8 +1,8 @@
 //! Bounded threads for work that blocks: disk reads and EVM runs.
 //!
-//! Two lanes. Reads are short and many; computations (calls, estimates, log
-//! scans) are long and few. A full lane makes callers wait, a full waiting room
-//! turns them away, and neither touches the other lane or the event loop.
+//! Three lanes. Reads are short and many; EVM runs and scans over many blocks are
+//! long and few. A full lane makes callers wait, a full waiting room turns them
+//! away, and neither touches another lane or the event loop.
 
 use jsonrpsee::types::ErrorObjectOwned;
 use medina_types::limits;
@@ -13,11 +13,13 @@ use crate::errors;
 
 /// Which kind of work a method is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub(crate) enum Lane {
     /// A few seeks in the store.
     Read,
-    /// An EVM run or a scan over many blocks.
+    /// An EVM run: call, estimate, access list.
     Compute,
+    /// A look at many blocks: logs, fee history.
+    Scan,
 }
 
 /// One lane: threads at work, and callers that wait for one.
@@ -39,25 +41,28 @@ impl Places {
 
 /// The lanes of one server. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Workers {
+pub(crate) struct Workers {
     read: Places,
     compute: Places,
+    scan: Places,
 }
 
 impl Workers {
-    /// Lanes with this many threads for computations.
+    /// Lanes with this many threads for computations, and as many for scans.
     #[must_use]
-    pub fn new(computing: usize) -> Self {
+    pub(crate) fn new(computing: usize) -> Self {
+        let few = computing.clamp(1, limits::RPC_READERS_MAX);
         Self {
             read: Places::new(limits::RPC_READERS_MAX),
-            compute: Places::new(computing.clamp(1, limits::RPC_READERS_MAX)),
+            compute: Places::new(few),
+            scan: Places::new(few),
         }
     }
 
     /// Lanes for this machine: as many computations as it has processors, at
     /// least two, so that one long call does not stop all others.
     #[must_use]
-    pub fn for_this_machine() -> Self {
+    pub(crate) fn for_this_machine() -> Self {
         Self::new(std::thread::available_parallelism().map_or(2, |count| count.get().max(2)))
     }
 
@@ -66,7 +71,7 @@ impl Workers {
     /// # Errors
     /// What `work` answers; -32005 if too many callers wait already; -32603 if
     /// `work` panics, which stays in its thread.
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         lane: Lane,
         work: impl FnOnce() -> Result<T, ErrorObjectOwned> + Send + 'static,
@@ -74,6 +79,7 @@ impl Workers {
         let places = match lane {
             Lane::Read => &self.read,
             Lane::Compute => &self.compute,
+            Lane::Scan => &self.scan,
         };
         let _place = places
             .waiting
@@ -134,7 +140,7 @@ mod tests {
         let workers = Workers::new(1);
         let all = workers.compute.waiting.clone();
         let _places = all
-            .try_acquire_many(limits::RPC_WAITING_MAX as u32 + 1)
+            .try_acquire_many(u32::try_from(limits::RPC_WAITING_MAX).unwrap() + 1)
             .unwrap();
         let answer = workers.run(Lane::Compute, || Ok(1)).await;
         assert_eq!(answer.unwrap_err().code(), -32005);

@@ -1,8 +1,10 @@
 //! What outsiders get wrong, on purpose or not, and that the server survives it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
-use medina_rpc::{AllowedOrigins, RpcConfig, RpcError};
+use jsonrpsee::{core::client::SubscriptionClientT, rpc_params, ws_client::WsClientBuilder};
+use medina_rpc::{AllowedOrigins, NodeView, RpcConfig, RpcError};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -201,11 +203,37 @@ async fn taken_port_and_bad_origin_are_one_clear_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_server_frees_its_port() {
-    let rpc = Rpc::start().await;
+async fn stopping_waits_for_nobody_and_frees_the_port() {
+    let rpc = std::sync::Arc::new(Rpc::start().await);
+    assert!(is_alive(&rpc).await);
+    let client = WsClientBuilder::default()
+        .build(rpc.websocket_url())
+        .await
+        .unwrap();
+    let params = rpc_params!["newHeads"];
+    let _heads = client
+        .subscribe::<Value, _>("eth_subscribe", params, "eth_unsubscribe")
+        .await
+        .unwrap();
+    let mut pending = rpc.node.subscribe_pending();
+    let waiting = tokio::spawn({
+        let (rpc, raw) = (rpc.clone(), signed(0, 0, Some(COUNTER_AT), &[]));
+        async move {
+            rpc.refused("eth_sendRawTransactionSync", json!([raw, 60_000]))
+                .await
+        }
+    });
+    pending.recv().await.unwrap();
     let address = rpc.handle.local_addr();
     rpc.handle.stop();
-    rpc.handle.clone().stopped().await;
+    let stopped = rpc.handle.clone().stopped();
+    tokio::time::timeout(std::time::Duration::from_secs(2), stopped)
+        .await
+        .unwrap();
+    assert_eq!(
+        waiting.await.unwrap(),
+        (-32002, "the node is stopping".to_owned())
+    );
     std::net::TcpListener::bind(address).unwrap();
 }
 

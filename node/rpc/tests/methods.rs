@@ -1,8 +1,10 @@
 //! Every method called over HTTP on a real store, executor and pool.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
 use alloy_primitives::{Address, B256, U256};
+use medina_types::{GasPolicy, MeteredGas};
 use serde_json::{Value, json};
 use support::*;
 
@@ -452,6 +454,37 @@ async fn fees_are_zero_but_present_where_gas_is_free() {
         .refused("eth_feeHistory", json!(["0x1", "0x99", []]))
         .await;
     assert_eq!(refused, (-32602, "request beyond head block".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fees_follow_the_chain_where_gas_is_metered() {
+    const GWEI: u64 = 1_000_000_000;
+    let node = TestNode::with_gas(GasPolicy::Metered(MeteredGas {
+        initial_base_fee: GWEI,
+        treasury: Address::repeat_byte(0x77),
+        treasury_share_bps: 0,
+    }));
+    let rpc = Rpc::of(node, |_| {}).await;
+    assert_eq!(number(&rpc.call("eth_baseFee", json!([])).await), GWEI);
+    assert_eq!(rpc.call("eth_maxPriorityFeePerGas", json!([])).await, "0x1");
+    let raw = signed_at_price(0, 0, Some(COUNTER_AT), &[], u128::from(3 * GWEI));
+    let hash = rpc.send(&raw).await;
+    rpc.node.mine();
+    let receipt = rpc.call("eth_getTransactionReceipt", json!([hash])).await;
+    assert_eq!(number(&receipt["effectiveGasPrice"]), 3 * GWEI);
+    let history = rpc
+        .call("eth_feeHistory", json!(["0x1", "latest", [50]]))
+        .await;
+    assert_eq!(number(&history["reward"][0][0]), 2 * GWEI);
+    let (this, next) = (&history["baseFeePerGas"][0], &history["baseFeePerGas"][1]);
+    assert_eq!(number(this), GWEI);
+    assert!(
+        number(next) < GWEI,
+        "a nearly empty block makes gas cheaper: {next}"
+    );
+    assert_eq!(rpc.call("eth_baseFee", json!([])).await, *next);
+    let price = number(&rpc.call("eth_gasPrice", json!([])).await);
+    assert_eq!(price, number(next) + 2 * GWEI);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 //! Subscriptions over WebSocket, with the client of the library that serves them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -240,6 +240,8 @@ impl Driver {
                     Ok(executed) => {
                         self.executed.insert(hash, executed);
                     }
+                    // The head moved on, by sync or with a quorum's votes.
+                    Err(_) if self.chain.head().hash == hash => {}
                     Err(Refusal::Invalid(error)) if error.is_our_fault() => {
                         error!(%hash, %error, "could not check a proposed block");
                     }
@@ -367,7 +369,9 @@ impl Driver {
         let (height, gas, time_s) = (header.number, header.gas_used, header.timestamp);
         let (hash, transactions) = (executed.block.hash(), executed.block.senders.len());
         self.chain.commit(executed, certificate, sync)?;
-        self.last_commit_ms = self.chain.clock.now_ms();
+        let now_ms = self.chain.clock.now_ms();
+        let since_ms = now_ms.saturating_sub(std::mem::replace(&mut self.last_commit_ms, now_ms));
+        metrics::histogram!("medina_chain_block_interval_seconds").record(since_ms as f64 / 1e3);
         metrics::gauge!("medina_chain_height").set(height as f64);
         metrics::counter!("medina_chain_transactions_total").increment(transactions as u64);
         metrics::counter!("medina_chain_gas_used_total").increment(gas);

@@ -11,9 +11,12 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// Says what is wrong with `level`.
 pub fn start_logging(level: &str) -> Result<(), String> {
+    // The JSON-RPC library warns about every bad request, parameters included: a
+    // caller could fill the disk with that.
+    let level = format!("{level},jsonrpsee_server=error,jsonrpsee_core=error,jsonrpsee-server=error");
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new(level).map_err(|error| {
+        Err(_) => EnvFilter::try_new(&level).map_err(|error| {
             format!("log level {level:?}: {error}; use error, warn, info, debug or trace")
         })?,
     };

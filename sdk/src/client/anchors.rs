@@ -53,7 +53,11 @@ impl MarketClient {
 
     /// Anchors one batch with its device's signature.
     pub async fn anchor(&self, batch: &Batch, signature: Bytes) -> Result<Receipt, ClientError> {
-        let call = DataAnchor::anchorCall { source: batch.source, b: on_chain(batch)?, sig: signature };
+        let call = DataAnchor::anchorCall {
+            source: batch.source,
+            b: on_chain(batch)?,
+            sig: signature,
+        };
         self.send(self.anchor_address(), call).await
     }
 
@@ -67,8 +71,14 @@ impl MarketClient {
         for chunk in batches.chunks(CONTRACT_BATCH_MAX) {
             let call = DataAnchor::anchorManyCall {
                 sources: chunk.iter().map(|(batch, _)| batch.source).collect(),
-                b: chunk.iter().map(|(batch, _)| on_chain(batch)).collect::<Result<_, _>>()?,
-                sigs: chunk.iter().map(|(_, signature)| signature.clone()).collect(),
+                b: chunk
+                    .iter()
+                    .map(|(batch, _)| on_chain(batch))
+                    .collect::<Result<_, _>>()?,
+                sigs: chunk
+                    .iter()
+                    .map(|(_, signature)| signature.clone())
+                    .collect(),
             };
             receipts.push(self.send(self.anchor_address(), call).await?);
         }
@@ -83,7 +93,12 @@ impl MarketClient {
         leaves: Vec<B256>,
         reason: B256,
     ) -> Result<Receipt, ClientError> {
-        let call = DataAnchor::tombstoneCall { source, seq, leaves, reason };
+        let call = DataAnchor::tombstoneCall {
+            source,
+            seq,
+            leaves,
+            reason,
+        };
         self.send(self.anchor_address(), call).await
     }
 
@@ -95,7 +110,12 @@ impl MarketClient {
         leaf: B256,
         proof: Vec<B256>,
     ) -> Result<Verdict, ClientError> {
-        let call = DataAnchor::verifyCall { source, seq, leaf, proof };
+        let call = DataAnchor::verifyCall {
+            source,
+            seq,
+            leaf,
+            proof,
+        };
         match self.call(self.anchor_address(), call).await? {
             0 => Ok(Verdict::Unproven),
             1 => Ok(Verdict::Valid),
@@ -106,19 +126,28 @@ impl MarketClient {
 
     /// The root and size of a batch, from its event.
     pub async fn anchored_root(&self, source: B256, seq: u64) -> Result<AnchoredRoot, ClientError> {
-        let indexed =
-            Indexed { first: Some(source), second: Some(word(seq)), ..Indexed::default() };
-        let events: Vec<DataAnchor::Anchored> =
-            self.events(self.anchor_address(), indexed).await?;
-        let unknown =
-            || ClientError::Unknown { what: "anchored batch", id: format!("{source}/{seq}") };
+        let indexed = Indexed {
+            first: Some(source),
+            second: Some(word(seq)),
+            ..Indexed::default()
+        };
+        let events: Vec<DataAnchor::Anchored> = self.events(self.anchor_address(), indexed).await?;
+        let unknown = || ClientError::Unknown {
+            what: "anchored batch",
+            id: format!("{source}/{seq}"),
+        };
         let event = events.into_iter().next().ok_or_else(unknown)?;
-        Ok(AnchoredRoot { root: event.root, count: event.count })
+        Ok(AnchoredRoot {
+            root: event.root,
+            count: event.count,
+        })
     }
 
     /// What the chain knows of a source.
     pub async fn anchor_stats(&self, source: B256) -> Result<AnchorStats, ClientError> {
-        let stats = self.call(self.anchor_address(), DataAnchor::statsCall { source }).await?;
+        let stats = self
+            .call(self.anchor_address(), DataAnchor::statsCall { source })
+            .await?;
         Ok(AnchorStats {
             seq: stats.seq,
             first: stats.first.to(),

@@ -18,8 +18,7 @@ use crate::gateway::wire::{
     Session,
 };
 use crate::limits::{
-    GATEWAY_PAGE_BYTES_MAX, GATEWAY_PAGE_READINGS_MAX,
-    GATEWAY_REQUEST_SECONDS_MAX,
+    GATEWAY_PAGE_BYTES_MAX, GATEWAY_PAGE_READINGS_MAX, GATEWAY_REQUEST_SECONDS_MAX,
 };
 use crate::merkle::{RecordId, leaf, verify};
 use crate::readings::{Reading, ReadingError};
@@ -55,7 +54,9 @@ pub enum BuyerError {
         reason: String,
     },
     /// The challenge is of another gateway, or asks to sign something else.
-    #[error("the gateway calls itself {found}, but was reached as {expected}; it may be passing on another's challenge")]
+    #[error(
+        "the gateway calls itself {found}, but was reached as {expected}; it may be passing on another's challenge"
+    )]
     ForeignChallenge {
         /// What the challenge says.
         found: String,
@@ -159,24 +160,42 @@ impl GatewayBuyer {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(GATEWAY_REQUEST_SECONDS_MAX))
             .build()
-            .map_err(|error| BuyerError::Unreachable { url: url.clone(), reason: error.to_string() })?;
-        Ok(Self { http, origin: url.clone(), url })
+            .map_err(|error| BuyerError::Unreachable {
+                url: url.clone(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            http,
+            origin: url.clone(),
+            url,
+        })
     }
 
     /// The same gateway, which calls itself otherwise (behind a proxy or tunnel).
     #[must_use]
     pub fn called(self, origin: &str) -> Self {
-        Self { origin: origin.trim_end_matches('/').to_owned(), ..self }
+        Self {
+            origin: origin.trim_end_matches('/').to_owned(),
+            ..self
+        }
     }
 
     /// What it serves.
     pub async fn listings(&self) -> Result<Listings, BuyerError> {
-        self.answer(self.http.get(format!("{}/v1/listings", self.url))).await
+        self.answer(self.http.get(format!("{}/v1/listings", self.url)))
+            .await
     }
 
     /// Signs the gateway's challenge and opens a session for a bought listing.
-    pub async fn open_session(&self, account: &Account, listing: u64) -> Result<Session, BuyerError> {
-        let request = ChallengeRequest { listing, account: account.address() };
+    pub async fn open_session(
+        &self,
+        account: &Account,
+        listing: u64,
+    ) -> Result<Session, BuyerError> {
+        let request = ChallengeRequest {
+            listing,
+            account: account.address(),
+        };
         let challenge: Challenge = self.post("/v1/challenge", &request).await?;
         self.check_challenge(&challenge, request)?;
         let signature = account.sign_message(challenge.text().as_bytes())?;
@@ -198,7 +217,11 @@ impl GatewayBuyer {
         resource: B256,
         signature: Bytes,
     ) -> Result<Session, BuyerError> {
-        let access = CouponAccess { coupon: coupon.clone(), resource, signature };
+        let access = CouponAccess {
+            coupon: coupon.clone(),
+            resource,
+            signature,
+        };
         self.post("/v1/coupon/access", &access).await
     }
 
@@ -215,7 +238,8 @@ impl GatewayBuyer {
             Target::Resource(id) => format!("resources/{id}"),
         };
         let url = format!("{}/v1/{path}/readings?from={from}&limit={limit}", self.url);
-        self.answer(self.http.get(url).bearer_auth(&session.token)).await
+        self.answer(self.http.get(url).bearer_auth(&session.token))
+            .await
     }
 
     /// Reads everything and checks each record against the anchored root.
@@ -228,7 +252,9 @@ impl GatewayBuyer {
         let mut check = Check::default();
         let mut from = "0".to_owned();
         loop {
-            let page = self.page(session, target, &from, GATEWAY_PAGE_READINGS_MAX).await?;
+            let page = self
+                .page(session, target, &from, GATEWAY_PAGE_READINGS_MAX)
+                .await?;
             let is_stuck = page.readings.is_empty() || page.next.as_ref() == Some(&from);
             for item in page.readings {
                 check.take(roots, item).await?;
@@ -237,7 +263,10 @@ impl GatewayBuyer {
                 None => return check.finish(roots).await,
                 Some(_) if is_stuck => {
                     let reason = "its pages do not come to an end".into();
-                    return Err(BuyerError::BadAnswer { url: self.url.clone(), reason });
+                    return Err(BuyerError::BadAnswer {
+                        url: self.url.clone(),
+                        reason,
+                    });
                 }
                 Some(next) => from = next,
             }
@@ -256,7 +285,10 @@ impl GatewayBuyer {
         }
         if (challenge.listing, challenge.account) != (request.listing, request.account) {
             let reason = "its challenge is about something else".into();
-            return Err(BuyerError::BadAnswer { url: self.url.clone(), reason });
+            return Err(BuyerError::BadAnswer {
+                url: self.url.clone(),
+                reason,
+            });
         }
         Ok(())
     }
@@ -266,7 +298,8 @@ impl GatewayBuyer {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, BuyerError> {
-        self.answer(self.http.post(format!("{}{path}", self.url)).json(body)).await
+        self.answer(self.http.post(format!("{}{path}", self.url)).json(body))
+            .await
     }
 
     async fn answer<T: DeserializeOwned>(
@@ -284,7 +317,10 @@ impl GatewayBuyer {
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > GATEWAY_PAGE_BYTES_MAX {
                 let reason = format!("it is larger than {GATEWAY_PAGE_BYTES_MAX} bytes");
-                return Err(BuyerError::BadAnswer { url: self.url.clone(), reason });
+                return Err(BuyerError::BadAnswer {
+                    url: self.url.clone(),
+                    reason,
+                });
             }
             body.extend_from_slice(&chunk);
         }
@@ -295,10 +331,17 @@ impl GatewayBuyer {
             };
             return serde_json::from_slice(&body).map_err(bad);
         }
-        let unknown = || Problem { error: "no reason given".into(), hint: "is this a gateway?".into() };
+        let unknown = || Problem {
+            error: "no reason given".into(),
+            hint: "is this a gateway?".into(),
+        };
         let problem = serde_json::from_slice(&body).unwrap_or_else(|_| unknown());
         let Problem { error, hint } = problem;
-        Err(BuyerError::Refused { status: status.as_u16(), error, hint })
+        Err(BuyerError::Refused {
+            status: status.as_u16(),
+            error,
+            hint,
+        })
     }
 }
 
@@ -320,7 +363,14 @@ struct Check {
 
 impl Check {
     async fn take(&mut self, roots: &impl RootSource, item: PageItem) -> Result<(), BuyerError> {
-        let PageItem { source, seq, index, record, erased_leaf, proof } = item;
+        let PageItem {
+            source,
+            seq,
+            index,
+            record,
+            erased_leaf,
+            proof,
+        } = item;
         let id = RecordId { source, seq, index };
         let batch = (source, seq);
         if let std::collections::btree_map::Entry::Vacant(entry) = self.roots.entry(batch) {
@@ -331,7 +381,12 @@ impl Check {
         // Places come in order, so none can be given twice in another's stead.
         if u64::from(index) != *seen {
             let (expected, found) = (u64::from(anchored.count), *seen);
-            return Err(BuyerError::Incomplete { source_id: source, seq, expected, found });
+            return Err(BuyerError::Incomplete {
+                source_id: source,
+                seq,
+                expected,
+                found,
+            });
         }
         *seen += 1;
         let hash = match (&record, erased_leaf) {
@@ -358,14 +413,21 @@ impl Check {
             let expected = u64::from(self.roots[&(source_id, seq)].count);
             if *found != expected {
                 let found = *found;
-                return Err(BuyerError::Incomplete { source_id, seq, expected, found });
+                return Err(BuyerError::Incomplete {
+                    source_id,
+                    seq,
+                    expected,
+                    found,
+                });
             }
         }
         self.delivery.batches = self.seen.len();
         let sources: BTreeSet<B256> = self.seen.keys().map(|(source, _)| *source).collect();
         for source in sources {
             let anchored = 1..=roots.last_seq(source).await?;
-            let missing = anchored.map(|seq| (source, seq)).filter(|batch| !self.seen.contains_key(batch));
+            let missing = anchored
+                .map(|seq| (source, seq))
+                .filter(|batch| !self.seen.contains_key(batch));
             self.delivery.withheld.extend(missing);
         }
         Ok(self.delivery)

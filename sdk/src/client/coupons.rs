@@ -112,13 +112,18 @@ impl MarketClient {
         coupon: &Coupon,
         signature: Bytes,
     ) -> Result<Receipt, ClientError> {
-        let call = BarteringCoupons::registerCall { c: coupon.on_chain()?, sig: signature };
+        let call = BarteringCoupons::registerCall {
+            c: coupon.on_chain()?,
+            sig: signature,
+        };
         self.send(self.coupons(), call).await
     }
 
     /// Whether a coupon holds now.
     pub async fn coupon_status(&self, coupon: &Coupon) -> Result<CouponStatus, ClientError> {
-        let call = BarteringCoupons::validityCall { c: coupon.on_chain()? };
+        let call = BarteringCoupons::validityCall {
+            c: coupon.on_chain()?,
+        };
         let validity = self.call(self.coupons(), call).await?;
         let state = CouponState::try_from(validity.status)
             .map_err(|_| ClientError::BadAnswer("validity"))?;
@@ -131,21 +136,33 @@ impl MarketClient {
 
     /// Who holds a coupon now; zero if nobody.
     pub async fn coupon_holder(&self, key: B256) -> Result<B256, ClientError> {
-        self.call(self.coupons(), BarteringCoupons::holderOfCall { key_: key }).await
+        self.call(self.coupons(), BarteringCoupons::holderOfCall { key_: key })
+            .await
     }
 
     /// How often a coupon was used so far.
     pub async fn coupon_uses(&self, key: B256) -> Result<u64, ClientError> {
-        let indexed = Indexed { first: Some(key), ..Indexed::default() };
+        let indexed = Indexed {
+            first: Some(key),
+            ..Indexed::default()
+        };
         let events: Vec<BarteringCoupons::Used> = self.events(self.coupons(), indexed).await?;
         Ok(events.last().map_or(0, |used| used.uses))
     }
 
     /// The sender, a Manager of the holder, signs one use: 20-byte signer ‖ signature.
     pub fn sign_use(&self, request: UseRequest) -> Result<Bytes, ClientError> {
-        let UseRequest { key, resource, uses } = request;
+        let UseRequest {
+            key,
+            resource,
+            uses,
+        } = request;
         let account = self.account()?;
-        let payload = eip712::Use { key, resource, uses };
+        let payload = eip712::Use {
+            key,
+            resource,
+            uses,
+        };
         let signature = account.sign_typed(&payload, &self.coupon_domain())?;
         Ok(account.packed(&signature))
     }
@@ -157,18 +174,30 @@ impl MarketClient {
         resource: B256,
         holder_signature: Bytes,
     ) -> Result<Receipt, ClientError> {
-        let call = BarteringCoupons::consumeCall { key_: key, resource, holderSig: holder_signature };
+        let call = BarteringCoupons::consumeCall {
+            key_: key,
+            resource,
+            holderSig: holder_signature,
+        };
         self.send(self.coupons(), call).await
     }
 
     /// The issuer takes an unused coupon back.
     pub async fn revoke_coupon(&self, key: B256) -> Result<Receipt, ClientError> {
-        self.send(self.coupons(), BarteringCoupons::revokeCall { key_: key }).await
+        self.send(self.coupons(), BarteringCoupons::revokeCall { key_: key })
+            .await
     }
 
     /// The holder hands a coupon on.
     pub async fn transfer_coupon(&self, key: B256, to_org: B256) -> Result<Receipt, ClientError> {
-        self.send(self.coupons(), BarteringCoupons::transferCall { key_: key, toOrg: to_org }).await
+        self.send(
+            self.coupons(),
+            BarteringCoupons::transferCall {
+                key_: key,
+                toOrg: to_org,
+            },
+        )
+        .await
     }
 
     fn coupons(&self) -> Address {
@@ -197,8 +226,14 @@ mod tests {
             scope: B256::ZERO,
         };
         let json = serde_json::to_value(&coupon).expect("serializes");
-        assert_eq!((&json["kind"], &json["issuedAt"]), (&"discrete".into(), &1_700_000_000_u64.into()));
-        assert_eq!(serde_json::from_value::<Coupon>(json).expect("reads"), coupon);
+        assert_eq!(
+            (&json["kind"], &json["issuedAt"]),
+            (&"discrete".into(), &1_700_000_000_u64.into())
+        );
+        assert_eq!(
+            serde_json::from_value::<Coupon>(json).expect("reads"),
+            coupon
+        );
         let mut packed = [0; 64];
         packed[..32].fill(1);
         packed[63] = 7;

@@ -38,7 +38,9 @@ pub enum ClientError {
     #[error("the node answered {0} with something else than expected; is it another version?")]
     BadAnswer(&'static str),
     /// The node did not say where a contract is.
-    #[error("medina_contracts lacks an address: {0}; is this a Medina chain with the market deployed?")]
+    #[error(
+        "medina_contracts lacks an address: {0}; is this a Medina chain with the market deployed?"
+    )]
     BadContracts(String),
     /// The client has no account to send with.
     #[error("this needs an account to send with")]
@@ -83,14 +85,22 @@ pub enum ClientError {
 
 impl ClientError {
     pub(super) fn rpc(method: &'static str, url: &str, error: &TransportError) -> Self {
-        Self::Rpc { method, url: url.to_owned(), reason: transport_reason(error) }
+        Self::Rpc {
+            method,
+            url: url.to_owned(),
+            reason: transport_reason(error),
+        }
     }
 
     /// An error of `eth_call` or `eth_estimateGas`: a refusal if it carries revert data.
     pub(super) fn from_call(call: &'static str, error: &TransportError) -> Self {
         match revert_reason(error) {
             Some(reason) => Self::Reverted { call, reason },
-            None => Self::Rpc { method: call, url: "the node".into(), reason: transport_reason(error) },
+            None => Self::Rpc {
+                method: call,
+                url: "the node".into(),
+                reason: transport_reason(error),
+            },
         }
     }
 
@@ -113,7 +123,10 @@ fn revert_reason(error: &TransportError) -> Option<String> {
     if let Some(data) = answer.as_revert_data() {
         return Some(decode_revert(&data));
     }
-    answer.message.contains("revert").then(|| answer.message.to_string())
+    answer
+        .message
+        .contains("revert")
+        .then(|| answer.message.to_string())
 }
 
 /// The name and arguments of revert data, in the words of the contracts.
@@ -143,7 +156,9 @@ impl KnownError {
             return self.name.clone();
         }
         let words = arguments.chunks_exact(32).zip(&self.types);
-        let shown: Vec<_> = words.map(|(word, kind)| describe_word(word, kind)).collect();
+        let shown: Vec<_> = words
+            .map(|(word, kind)| describe_word(word, kind))
+            .collect();
         format!("{}({})", self.name, shown.join(", "))
     }
 }
@@ -161,21 +176,30 @@ fn known_errors() -> &'static BTreeMap<[u8; 4], KnownError> {
     static ERRORS: OnceLock<BTreeMap<[u8; 4], KnownError>> = OnceLock::new();
     ERRORS.get_or_init(|| {
         let artifacts = medina_contracts::artifacts::all();
-        artifacts.iter().flat_map(|artifact| errors_of(artifact.json)).collect()
+        artifacts
+            .iter()
+            .flat_map(|artifact| errors_of(artifact.json))
+            .collect()
     })
 }
 
 fn errors_of(artifact: &str) -> Vec<([u8; 4], KnownError)> {
     let json: serde_json::Value = serde_json::from_str(artifact).unwrap_or_default();
     let items = json["abi"].as_array().cloned().unwrap_or_default();
-    items.iter().filter(|item| item["type"] == "error").filter_map(error_of).collect()
+    items
+        .iter()
+        .filter(|item| item["type"] == "error")
+        .filter_map(error_of)
+        .collect()
 }
 
 fn error_of(item: &serde_json::Value) -> Option<([u8; 4], KnownError)> {
     let name = item["name"].as_str()?.to_owned();
     let inputs = item["inputs"].as_array()?;
-    let types: Vec<_> =
-        inputs.iter().filter_map(|input| Some(input["type"].as_str()?.to_owned())).collect();
+    let types: Vec<_> = inputs
+        .iter()
+        .filter_map(|input| Some(input["type"].as_str()?.to_owned()))
+        .collect();
     let signature = format!("{name}({})", types.join(","));
     let hash = alloy_primitives::keccak256(signature);
     let selector = hash.first_chunk::<4>().copied()?;
@@ -198,7 +222,11 @@ mod tests {
     fn refusals_carry_the_contracts_own_names() {
         assert_eq!(decode_revert(&TooDear {}.abi_encode()), "TooDear");
         let sender = Address::repeat_byte(1);
-        let error = ERC20InsufficientBalance { sender, balance: U256::from(5), needed: U256::from(7) };
+        let error = ERC20InsufficientBalance {
+            sender,
+            balance: U256::from(5),
+            needed: U256::from(7),
+        };
         let expected = format!("ERC20InsufficientBalance({sender}, 5, 7)");
         assert_eq!(decode_revert(&error.abi_encode()), expected);
     }
@@ -213,7 +241,10 @@ mod tests {
 
     #[test]
     fn refusal_is_recognised_by_name() {
-        let error = ClientError::Reverted { call: "buy", reason: "TooDear(1)".into() };
+        let error = ClientError::Reverted {
+            call: "buy",
+            reason: "TooDear(1)".into(),
+        };
         assert!(error.is_refusal("TooDear") && !error.is_refusal("TooLate"));
     }
 

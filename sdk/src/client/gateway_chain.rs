@@ -7,7 +7,11 @@ use super::{ClientError, Coupon, CouponStatus, MarketClient};
 use crate::gateway::{ChainError, GatewayChain};
 
 impl GatewayChain for MarketClient {
-    fn has_access(&self, listing: u64, account: Address) -> BoxFuture<'_, Result<bool, ChainError>> {
+    fn has_access(
+        &self,
+        listing: u64,
+        account: Address,
+    ) -> BoxFuture<'_, Result<bool, ChainError>> {
         Box::pin(async move { Ok(Self::has_access(self, listing, account).await?) })
     }
 

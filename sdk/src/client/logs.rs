@@ -30,24 +30,29 @@ impl MarketClient {
             .map_err(|error| ClientError::rpc("eth_blockNumber", "the node", &error))?;
         let mut events = Vec::new();
         let mut from = 0;
+        let mut span = LOG_RANGE_BLOCKS_MAX;
         while from <= head {
-            let to = head.min(from.saturating_add(LOG_RANGE_BLOCKS_MAX - 1));
+            let to = head.min(from.saturating_add(span - 1));
             let filter = filter::<E>(contract, indexed).from_block(from).to_block(to);
-            let logs = self
-                .provider
-                .get_logs(&filter)
-                .await
-                .map_err(|error| ClientError::rpc("eth_getLogs", "the node", &error))?;
-            let decoded = logs.iter().filter_map(|log| E::decode_log(&log.inner).ok());
-            events.extend(decoded.map(|log| log.data));
-            from = to + 1;
+            match self.provider.get_logs(&filter).await {
+                Ok(logs) => {
+                    let decoded = logs.iter().filter_map(|log| E::decode_log(&log.inner).ok());
+                    events.extend(decoded.map(|log| log.data));
+                    from = to + 1;
+                }
+                // Nodes bound blocks and logs of one answer, each as it likes.
+                Err(error) if error.is_error_resp() && span > 1 => span /= 2,
+                Err(error) => return Err(ClientError::rpc("eth_getLogs", "the node", &error)),
+            }
         }
         Ok(events)
     }
 }
 
 fn filter<E: SolEvent>(contract: Address, indexed: Indexed) -> Filter {
-    let mut filter = Filter::new().address(contract).event_signature(E::SIGNATURE_HASH);
+    let mut filter = Filter::new()
+        .address(contract)
+        .event_signature(E::SIGNATURE_HASH);
     if let Some(first) = indexed.first {
         filter = filter.topic1(first);
     }

@@ -46,7 +46,11 @@ impl ListingTerms {
         Self {
             payee: None,
             kind: ListingKind::Stream,
-            price: if unit_price == 0 { Price::Free } else { Price::Fixed },
+            price: if unit_price == 0 {
+                Price::Free
+            } else {
+                Price::Fixed
+            },
             unit_price,
             access_seconds: 0,
             deliver_seconds: 86_400,
@@ -63,7 +67,10 @@ impl ListingTerms {
 
     /// One anchored batch for one fixed price, otherwise as [`Self::stream`].
     pub fn dataset(root: B256, topic: B256, unit_price: u128) -> Self {
-        Self { kind: ListingKind::Dataset, ..Self::stream(root, topic, unit_price) }
+        Self {
+            kind: ListingKind::Dataset,
+            ..Self::stream(root, topic, unit_price)
+        }
     }
 }
 
@@ -153,7 +160,9 @@ impl MarketClient {
             Some(payee) => payee,
             None => self.account()?.address(),
         };
-        let call = DataMarketplace::listCall { l: on_chain(terms, payee) };
+        let call = DataMarketplace::listCall {
+            l: on_chain(terms, payee),
+        };
         let receipt = self.send(self.market(), call).await?;
         let listed: DataMarketplace::Listed = receipt.event(self.market())?;
         Ok((listed.id, receipt))
@@ -161,13 +170,20 @@ impl MarketClient {
 
     /// Changes the price of one unit, base units. Open orders keep theirs.
     pub async fn set_price(&self, listing: u64, unit_price: u128) -> Result<Receipt, ClientError> {
-        let call = DataMarketplace::setPriceCall { id: listing, unitPrice: unit_price };
+        let call = DataMarketplace::setPriceCall {
+            id: listing,
+            unitPrice: unit_price,
+        };
         self.send(self.market(), call).await
     }
 
     /// What so many units cost now, base units.
     pub async fn quote(&self, listing: u64, units: u64) -> Result<u128, ClientError> {
-        self.call(self.market(), DataMarketplace::quoteCall { id: listing, units }).await
+        self.call(
+            self.market(),
+            DataMarketplace::quoteCall { id: listing, units },
+        )
+        .await
     }
 
     /// Buys with a signed permit instead of an allowance; gives the order's number.
@@ -199,58 +215,82 @@ impl MarketClient {
 
     /// The seller says that the data can be read; `proof` is what it answers for, such as a root.
     pub async fn deliver(&self, order: U256, proof: B256) -> Result<Receipt, ClientError> {
-        self.send(self.market(), DataMarketplace::deliverCall { order, proof }).await
+        self.send(self.market(), DataMarketplace::deliverCall { order, proof })
+            .await
     }
 
     /// The buyer accepts; the seller is credited.
     pub async fn confirm(&self, order: U256) -> Result<Receipt, ClientError> {
-        self.send(self.market(), DataMarketplace::confirmCall { order }).await
+        self.send(self.market(), DataMarketplace::confirmCall { order })
+            .await
     }
 
     /// After the buyer's window: the seller is credited.
     pub async fn claim(&self, order: U256) -> Result<Receipt, ClientError> {
-        self.send(self.market(), DataMarketplace::claimCall { order }).await
+        self.send(self.market(), DataMarketplace::claimCall { order })
+            .await
     }
 
     /// Not delivered in time: the buyer is credited.
     pub async fn cancel(&self, order: U256) -> Result<Receipt, ClientError> {
-        self.send(self.market(), DataMarketplace::cancelCall { order }).await
+        self.send(self.market(), DataMarketplace::cancelCall { order })
+            .await
     }
 
     /// The buyer objects, inside the window.
     pub async fn dispute(&self, order: U256, evidence: B256) -> Result<Receipt, ClientError> {
-        self.send(self.market(), DataMarketplace::disputeCall { order, evidence }).await
+        self.send(
+            self.market(),
+            DataMarketplace::disputeCall { order, evidence },
+        )
+        .await
     }
 
     /// Pays out the sender's credit.
     pub async fn withdraw(&self, to: Address) -> Result<Receipt, ClientError> {
-        self.send(self.market(), DataMarketplace::withdrawCall { to }).await
+        self.send(self.market(), DataMarketplace::withdrawCall { to })
+            .await
     }
 
     /// What the market owes an account, base units.
     pub async fn credits(&self, owner: Address) -> Result<u128, ClientError> {
-        self.call(self.market(), DataMarketplace::creditsCall { owner }).await
+        self.call(self.market(), DataMarketplace::creditsCall { owner })
+            .await
     }
 
     /// Whether an account may read a listing now.
     pub async fn has_access(&self, listing: u64, user: Address) -> Result<bool, ClientError> {
-        self.call(self.market(), DataMarketplace::hasAccessCall { listing, user }).await
+        self.call(
+            self.market(),
+            DataMarketplace::hasAccessCall { listing, user },
+        )
+        .await
     }
 
     /// One listing.
     pub async fn listing(&self, id: u64) -> Result<MarketListing, ClientError> {
-        let listing = self.call(self.market(), DataMarketplace::getListingCall { id }).await?;
+        let listing = self
+            .call(self.market(), DataMarketplace::getListingCall { id })
+            .await?;
         if listing.status == 0 {
-            return Err(ClientError::Unknown { what: "listing", id: id.to_string() });
+            return Err(ClientError::Unknown {
+                what: "listing",
+                id: id.to_string(),
+            });
         }
         Ok(listing_from(id, &listing))
     }
 
     /// One order.
     pub async fn order(&self, id: U256) -> Result<MarketOrder, ClientError> {
-        let order = self.call(self.market(), DataMarketplace::getOrderCall { order: id }).await?;
+        let order = self
+            .call(self.market(), DataMarketplace::getOrderCall { order: id })
+            .await?;
         if order.state == 0 {
-            return Err(ClientError::Unknown { what: "order", id: id.to_string() });
+            return Err(ClientError::Unknown {
+                what: "order",
+                id: id.to_string(),
+            });
         }
         Ok(order_from(id, &order))
     }
@@ -267,7 +307,14 @@ impl MarketClient {
     /// Every order of a listing, oldest first.
     pub async fn orders_for(&self, listing: u64) -> Result<Vec<MarketOrder>, ClientError> {
         let second = Some(super::anchors::word(listing));
-        self.orders_where(Indexed { second, ..Indexed::default() }, |_| true).await
+        self.orders_where(
+            Indexed {
+                second,
+                ..Indexed::default()
+            },
+            |_| true,
+        )
+        .await
     }
 
     async fn orders_where(

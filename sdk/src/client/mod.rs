@@ -11,6 +11,7 @@ mod anchors;
 mod buyer;
 mod coupons;
 mod error;
+mod federations;
 mod gateway_chain;
 mod logs;
 mod market;
@@ -32,6 +33,7 @@ pub use self::anchors::{AnchorStats, AnchoredRoot, Verdict};
 pub use self::buyer::{BuyerError, Delivery, GatewayBuyer, RootSource, Target, VerifiedReading};
 pub use self::coupons::{Coupon, CouponStatus, UseRequest, coupon_state_text};
 pub use self::error::ClientError;
+pub use self::federations::FederationRecord;
 pub use self::market::{ListingTerms, MarketListing, MarketOrder, Purchase};
 pub use self::search::{FoundListing, SearchFilter};
 pub use self::send::Receipt;
@@ -56,18 +58,26 @@ pub struct MarketClient {
 impl MarketClient {
     /// Connects and asks the node for chain id and contract addresses.
     pub async fn connect(rpc_url: &str) -> Result<Self, ClientError> {
-        let url = rpc_url.parse().map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
+        let url = rpc_url
+            .parse()
+            .map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
         let provider = RootProvider::new_http(url);
         let chain_id = provider
             .get_chain_id()
             .await
             .map_err(|error| ClientError::rpc("eth_chainId", rpc_url, &error))?;
-        let answer: serde_json::Value = provider
-            .raw_request("medina_contracts".into(), ())
-            .await
-            .map_err(|error| ClientError::rpc("medina_contracts", rpc_url, &error))?;
+        let answer: serde_json::Value =
+            provider
+                .raw_request("medina_contracts".into(), ())
+                .await
+                .map_err(|error| ClientError::rpc("medina_contracts", rpc_url, &error))?;
         let contracts = addresses_from(&answer)?;
-        Ok(Self { provider, contracts, chain_id, sender: None })
+        Ok(Self {
+            provider,
+            contracts,
+            chain_id,
+            sender: None,
+        })
     }
 
     /// Connects where the addresses are known already.
@@ -75,19 +85,29 @@ impl MarketClient {
         rpc_url: &str,
         contracts: ContractAddresses,
     ) -> Result<Self, ClientError> {
-        let url = rpc_url.parse().map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
+        let url = rpc_url
+            .parse()
+            .map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
         let provider = RootProvider::new_http(url);
         let chain_id = provider
             .get_chain_id()
             .await
             .map_err(|error| ClientError::rpc("eth_chainId", rpc_url, &error))?;
-        Ok(Self { provider, contracts, chain_id, sender: None })
+        Ok(Self {
+            provider,
+            contracts,
+            chain_id,
+            sender: None,
+        })
     }
 
     /// The same connection, sending as `account`.
     #[must_use]
     pub fn with_account(self, account: Account) -> Self {
-        Self { sender: Some(Sender::new(account)), ..self }
+        Self {
+            sender: Some(Sender::new(account)),
+            ..self
+        }
     }
 
     /// A second client on the same connection, sending as `account`.
@@ -118,13 +138,18 @@ impl MarketClient {
 
     /// Who sends.
     pub fn account(&self) -> Result<&Account, ClientError> {
-        self.sender.as_ref().map(Sender::account).ok_or(ClientError::NoAccount)
+        self.sender
+            .as_ref()
+            .map(Sender::account)
+            .ok_or(ClientError::NoAccount)
     }
 
     /// Reads from a contract, in the environment of the next block: the head's own time is old on
     /// an idle chain, and access that has ended must not seem alive.
     pub async fn call<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, ClientError> {
-        let mut request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
+        let mut request = TransactionRequest::default()
+            .with_to(to)
+            .with_input(call.abi_encode());
         if let Some(sender) = &self.sender {
             request = request.with_from(sender.account().address());
         }
@@ -139,12 +164,20 @@ impl MarketClient {
 
     /// The organisation of an account; zero if it has none.
     pub async fn org_of(&self, account: Address) -> Result<B256, ClientError> {
-        self.call(self.contracts.identity, identity::Identity::orgOfCall { a: account }).await
+        self.call(
+            self.contracts.identity,
+            identity::Identity::orgOfCall { a: account },
+        )
+        .await
     }
 
     /// The business role of an account, 0 (Visitor) to 4 (Administrator).
     pub async fn role_of(&self, account: Address) -> Result<u8, ClientError> {
-        self.call(self.contracts.identity, identity::Identity::roleOfCall { a: account }).await
+        self.call(
+            self.contracts.identity,
+            identity::Identity::roleOfCall { a: account },
+        )
+        .await
     }
 
     /// The sender's own organisation.
@@ -160,19 +193,24 @@ impl MarketClient {
 /// Reads the answer of `medina_contracts`: names in any case, so that camelCase and the contracts'
 /// own names both do.
 fn addresses_from(answer: &serde_json::Value) -> Result<ContractAddresses, ClientError> {
-    let fields = answer.as_object().ok_or(ClientError::BadAnswer("medina_contracts"))?;
+    let fields = answer
+        .as_object()
+        .ok_or(ClientError::BadAnswer("medina_contracts"))?;
     let find = |name: &str| {
         let short = name.strip_prefix("ERC7913").unwrap_or(name);
         fields.iter().find(|(field, _)| {
             field.eq_ignore_ascii_case(name) || field.eq_ignore_ascii_case(short)
         })
     };
-    let names = ContractAddresses::of(Address::ZERO).named().map(|(name, _)| name);
+    let names = ContractAddresses::of(Address::ZERO)
+        .named()
+        .map(|(name, _)| name);
     let found: serde_json::Map<_, _> = names
         .into_iter()
         .filter_map(|name| find(name).map(|(_, address)| (name.to_owned(), address.clone())))
         .collect();
-    serde_json::from_value(found.into()).map_err(|error| ClientError::BadContracts(error.to_string()))
+    serde_json::from_value(found.into())
+        .map_err(|error| ClientError::BadContracts(error.to_string()))
 }
 
 #[cfg(test)]
@@ -194,14 +232,25 @@ mod tests {
             .map(|(name, address)| (lower(name), serde_json::json!(address)))
             .collect();
         assert_eq!(addresses_from(&camel.into()).expect("reads"), addresses);
-        assert!(matches!(addresses_from(&serde_json::json!({})), Err(ClientError::BadContracts(_))));
-        assert!(matches!(addresses_from(&serde_json::json!(1)), Err(ClientError::BadAnswer(_))));
+        assert!(matches!(
+            addresses_from(&serde_json::json!({})),
+            Err(ClientError::BadContracts(_))
+        ));
+        assert!(matches!(
+            addresses_from(&serde_json::json!(1)),
+            Err(ClientError::BadAnswer(_))
+        ));
     }
 
     #[tokio::test]
     async fn nonsense_url_and_silent_node_are_clear_errors() {
-        assert!(matches!(MarketClient::connect("not a url").await, Err(ClientError::BadUrl(_))));
-        let error = MarketClient::connect("http://127.0.0.1:1").await.expect_err("nobody is there");
+        assert!(matches!(
+            MarketClient::connect("not a url").await,
+            Err(ClientError::BadUrl(_))
+        ));
+        let error = MarketClient::connect("http://127.0.0.1:1")
+            .await
+            .expect_err("nobody is there");
         assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
     }
 }

@@ -46,14 +46,20 @@ impl SearchFilter {
             && fits(self.org, listing.org)
             && fits(self.subject, listing.subject)
             && self.kind.is_none_or(|kind| listing.kind == Ok(kind))
-            && self.max_unit_price.is_none_or(|max| listing.unit_price <= max)
+            && self
+                .max_unit_price
+                .is_none_or(|max| listing.unit_price <= max)
     }
 }
 
 impl MarketClient {
     /// Every listing that fits, oldest first.
     pub async fn search(&self, filter: &SearchFilter) -> Result<Vec<FoundListing>, ClientError> {
-        let indexed = Indexed { first: None, second: filter.topic, third: filter.org };
+        let indexed = Indexed {
+            first: None,
+            second: filter.topic,
+            third: filter.org,
+        };
         let events: Vec<DataMarketplace::Listed> = self.events(self.market(), indexed).await?;
         let mut found = Vec::new();
         for event in events {
@@ -65,7 +71,11 @@ impl MarketClient {
             let is_trusted = |least: u16| trust.is_some_and(|trust| trust >= least);
             if filter.min_trust.is_none_or(is_trusted) {
                 let reputation = self.platform_reputation(listing.org).await?.known();
-                found.push(FoundListing { listing, trust, reputation });
+                found.push(FoundListing {
+                    listing,
+                    trust,
+                    reputation,
+                });
             }
         }
         Ok(found)
@@ -104,16 +114,37 @@ mod tests {
         assert!(any.fits(&listing()));
         let other = Some(B256::ZERO);
         for filter in [
-            SearchFilter { topic: other, ..any },
+            SearchFilter {
+                topic: other,
+                ..any
+            },
             SearchFilter { org: other, ..any },
-            SearchFilter { subject: other, ..any },
-            SearchFilter { kind: Some(ListingKind::Dataset), ..any },
-            SearchFilter { max_unit_price: Some(9), ..any },
+            SearchFilter {
+                subject: other,
+                ..any
+            },
+            SearchFilter {
+                kind: Some(ListingKind::Dataset),
+                ..any
+            },
+            SearchFilter {
+                max_unit_price: Some(9),
+                ..any
+            },
         ] {
             assert!(!filter.fits(&listing()), "{filter:?}");
         }
-        let paused = MarketListing { status: 2, ..listing() };
+        let paused = MarketListing {
+            status: 2,
+            ..listing()
+        };
         assert!(!any.fits(&paused));
-        assert!(SearchFilter { include_closed: true, ..any }.fits(&paused));
+        assert!(
+            SearchFilter {
+                include_closed: true,
+                ..any
+            }
+            .fits(&paused)
+        );
     }
 }

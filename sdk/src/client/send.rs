@@ -47,7 +47,10 @@ impl Receipt {
             .filter(|log| log.address() == contract)
             .find_map(|log| E::decode_log(&log.inner).ok())
             .map(|log| log.data)
-            .ok_or(ClientError::NoEvent { hash: self.hash, event: E::SIGNATURE })
+            .ok_or(ClientError::NoEvent {
+                hash: self.hash,
+                event: E::SIGNATURE,
+            })
     }
 }
 
@@ -60,7 +63,10 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, next_nonce: Mutex::new(None) }
+        Self {
+            account,
+            next_nonce: Mutex::new(None),
+        }
     }
 
     pub(super) fn account(&self) -> &Account {
@@ -83,7 +89,10 @@ impl MarketClient {
         let receipt = self.wait_for_receipt(hash).await?;
         if !receipt.status() {
             let reason = self.reason_of(to, input, &receipt).await;
-            return Err(ClientError::Reverted { call: C::SIGNATURE, reason });
+            return Err(ClientError::Reverted {
+                call: C::SIGNATURE,
+                reason,
+            });
         }
         Ok(Receipt {
             hash,
@@ -102,10 +111,17 @@ impl MarketClient {
     ) -> Result<B256, ClientError> {
         let sender = self.sender.as_ref().ok_or(ClientError::NoAccount)?;
         let from = sender.account.address();
-        let request =
-            TransactionRequest::default().with_from(from).with_to(to).with_input(input.clone());
-        let estimate = self.provider.estimate_gas(request).block(alloy_eips::BlockId::pending());
-        let gas = estimate.await.map_err(|error| ClientError::from_call(what, &error))?;
+        let request = TransactionRequest::default()
+            .with_from(from)
+            .with_to(to)
+            .with_input(input.clone());
+        let estimate = self
+            .provider
+            .estimate_gas(request)
+            .block(alloy_eips::BlockId::pending());
+        let gas = estimate
+            .await
+            .map_err(|error| ClientError::from_call(what, &error))?;
         let fees = self.fees().await?;
         let template = TxEip1559 {
             chain_id: self.chain_id,
@@ -131,7 +147,10 @@ impl MarketClient {
                 Some(nonce) => nonce,
                 None => self.pending_nonce(sender.account.address()).await?,
             };
-            let signed = sender.account.sign_transaction(TxEip1559 { nonce, ..template.clone() })?;
+            let signed = sender.account.sign_transaction(TxEip1559 {
+                nonce,
+                ..template.clone()
+            })?;
             match self.send_signed(&signed).await {
                 Ok(()) => {
                     *next_nonce = Some(nonce + 1);
@@ -142,7 +161,11 @@ impl MarketClient {
                     *next_nonce = None;
                     tries += 1;
                     if !is_about_nonce(&error) || tries > NONCE_RETRIES_MAX {
-                        return Err(ClientError::rpc("eth_sendRawTransaction", "the node", &error));
+                        return Err(ClientError::rpc(
+                            "eth_sendRawTransaction",
+                            "the node",
+                            &error,
+                        ));
                     }
                 }
             }
@@ -163,21 +186,34 @@ impl MarketClient {
     }
 
     async fn fees(&self) -> Result<Fees, ClientError> {
-        let latest = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await;
+        let latest = self
+            .provider
+            .get_block_by_number(BlockNumberOrTag::Latest)
+            .await;
         let latest =
             latest.map_err(|error| ClientError::rpc("eth_getBlockByNumber", "the node", &error))?;
         let latest = latest.ok_or(ClientError::BadAnswer("eth_getBlockByNumber"))?;
         let base = u128::from(latest.header.base_fee_per_gas.unwrap_or_default());
         // A node without an opinion on tips wants none.
-        let tip = self.provider.get_max_priority_fee_per_gas().await.unwrap_or_default();
-        Ok(Fees { max: base.saturating_mul(2).saturating_add(tip), tip })
+        let tip = self
+            .provider
+            .get_max_priority_fee_per_gas()
+            .await
+            .unwrap_or_default();
+        Ok(Fees {
+            max: base.saturating_mul(2).saturating_add(tip),
+            tip,
+        })
     }
 
     /// Waits until the transaction's receipt can be read.
     pub async fn wait_for_receipt(&self, hash: B256) -> Result<TransactionReceipt, ClientError> {
         let patience = Duration::from_secs(RECEIPT_SECONDS_MAX);
         let found = tokio::time::timeout(patience, self.poll_receipt(hash)).await;
-        found.unwrap_or(Err(ClientError::NoReceipt { hash, seconds: RECEIPT_SECONDS_MAX }))
+        found.unwrap_or(Err(ClientError::NoReceipt {
+            hash,
+            seconds: RECEIPT_SECONDS_MAX,
+        }))
     }
 
     async fn poll_receipt(&self, hash: B256) -> Result<TransactionReceipt, ClientError> {
@@ -191,7 +227,11 @@ impl MarketClient {
                     tracing::debug!(%error, "the node does not answer, asking again");
                 }
                 Err(error) => {
-                    return Err(ClientError::rpc("eth_getTransactionReceipt", "the node", &error));
+                    return Err(ClientError::rpc(
+                        "eth_getTransactionReceipt",
+                        "the node",
+                        &error,
+                    ));
                 }
             }
             tokio::time::sleep(pause).await;
@@ -202,11 +242,16 @@ impl MarketClient {
     /// Runs a failed transaction again on the state it failed on, to learn why.
     async fn reason_of(&self, to: Address, input: Bytes, receipt: &TransactionReceipt) -> String {
         let parent = receipt.block_number.unwrap_or_default().saturating_sub(1);
-        let request =
-            TransactionRequest::default().with_from(receipt.from).with_to(to).with_input(input);
+        let request = TransactionRequest::default()
+            .with_from(receipt.from)
+            .with_to(to)
+            .with_input(input);
         match self.provider.call(request).number(parent).await {
             Ok(_) => "reverted; the reason depends on the transactions before it".into(),
-            Err(error) => match error.as_error_resp().and_then(|answer| answer.as_revert_data()) {
+            Err(error) => match error
+                .as_error_resp()
+                .and_then(|answer| answer.as_revert_data())
+            {
                 Some(data) => decode_revert(&data),
                 None => "reverted without a reason".into(),
             },
@@ -214,9 +259,12 @@ impl MarketClient {
     }
 }
 
+/// Nodes say it in words: `nonce too low`, `replacement transaction underpriced`.
 fn is_about_nonce(error: &TransportError) -> bool {
-    let answer = error.as_error_resp();
-    answer.is_some_and(|answer| answer.message.to_lowercase().contains("nonce"))
+    let answer = error
+        .as_error_resp()
+        .map(|answer| answer.message.to_lowercase());
+    answer.is_some_and(|text| text.contains("nonce") || text.contains("replacement"))
 }
 
 /// Sent before, by a try whose answer was lost.

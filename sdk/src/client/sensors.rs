@@ -82,11 +82,15 @@ impl MarketClient {
         let org = self.own_org().await?;
         let mut receipts = Vec::new();
         for chunk in sensors.chunks(REGISTRATIONS_PER_TRANSACTION) {
-            let signatures =
-                chunk.iter().map(|sensor| self.registration(sensor, org, deadline));
+            let signatures = chunk
+                .iter()
+                .map(|sensor| self.registration(sensor, org, deadline));
             let call = SensorRegistry::registerManyCall {
                 ids: chunk.iter().map(|sensor| sensor.id).collect(),
-                r: chunk.iter().map(|sensor| self.resource(sensor, org)).collect(),
+                r: chunk
+                    .iter()
+                    .map(|sensor| self.resource(sensor, org))
+                    .collect(),
                 deadline: time48(deadline)?,
                 sigs: signatures.collect::<Result<_, _>>()?,
             };
@@ -103,27 +107,44 @@ impl MarketClient {
         cell: u64,
         meta: B256,
     ) -> Result<Receipt, ClientError> {
-        let call = SensorRegistry::updateCall { id, period: period_seconds, cell, meta };
+        let call = SensorRegistry::updateCall {
+            id,
+            period: period_seconds,
+            cell,
+            meta,
+        };
         self.send(self.registry(), call).await
     }
 
     /// Pauses (2), wakes (1) or retires (3) a sensor.
     pub async fn set_sensor_status(&self, id: B256, status: u8) -> Result<Receipt, ClientError> {
-        self.send(self.registry(), SensorRegistry::setStatusCall { id, status }).await
+        self.send(
+            self.registry(),
+            SensorRegistry::setStatusCall { id, status },
+        )
+        .await
     }
 
     /// What the registry knows of a resource.
     pub async fn sensor(&self, id: B256) -> Result<SensorRecord, ClientError> {
-        let resource = self.call(self.registry(), SensorRegistry::getCall { id }).await?;
+        let resource = self
+            .call(self.registry(), SensorRegistry::getCall { id })
+            .await?;
         if resource.status == 0 {
-            return Err(ClientError::Unknown { what: "sensor", id: id.to_string() });
+            return Err(ClientError::Unknown {
+                what: "sensor",
+                id: id.to_string(),
+            });
         }
         Ok(record(id, resource))
     }
 
     /// Every resource that was ever registered for an organisation and is still its own.
     pub async fn sensors_of(&self, org: B256) -> Result<Vec<SensorRecord>, ClientError> {
-        let indexed = Indexed { second: Some(org), ..Indexed::default() };
+        let indexed = Indexed {
+            second: Some(org),
+            ..Indexed::default()
+        };
         let events: Vec<SensorRegistry::Registered> = self.events(self.registry(), indexed).await?;
         let mut found = Vec::new();
         for event in events {
@@ -146,7 +167,9 @@ impl MarketClient {
         deadline: u64,
     ) -> Result<Bytes, ClientError> {
         let domain = domain("SensorRegistry", self.chain_id, self.registry());
-        Ok(sensor.device.sign_registration(sensor.id, org, deadline, &domain)?)
+        Ok(sensor
+            .device
+            .sign_registration(sensor.id, org, deadline, &domain)?)
     }
 
     fn resource(&self, sensor: &NewSensor, org: B256) -> ISensorRegistry::Resource {

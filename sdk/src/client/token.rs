@@ -19,12 +19,17 @@ pub(super) struct SignedPermit {
 impl MarketClient {
     /// Tokens of an account, base units.
     pub async fn balance(&self, account: Address) -> Result<U256, ClientError> {
-        self.call(self.token(), MedinaToken::balanceOfCall { account }).await
+        self.call(self.token(), MedinaToken::balanceOfCall { account })
+            .await
     }
 
     /// Sends tokens, base units.
     pub async fn transfer(&self, to: Address, amount: U256) -> Result<Receipt, ClientError> {
-        self.send(self.token(), MedinaToken::transferCall { to, value: amount }).await
+        self.send(
+            self.token(),
+            MedinaToken::transferCall { to, value: amount },
+        )
+        .await
     }
 
     /// Lets the market take up to `amount` of the sender's tokens, by signature only.
@@ -36,10 +41,18 @@ impl MarketClient {
         let account = self.account()?;
         let owner = account.address();
         let name = self.call(self.token(), MedinaToken::nameCall {}).await?;
-        let nonce = self.call(self.token(), MedinaToken::noncesCall { owner }).await?;
+        let nonce = self
+            .call(self.token(), MedinaToken::noncesCall { owner })
+            .await?;
         let deadline = U256::from(deadline);
         let spender = self.contracts.data_marketplace;
-        let permit = Permit { owner, spender, value: U256::from(amount), nonce, deadline };
+        let permit = Permit {
+            owner,
+            spender,
+            value: U256::from(amount),
+            nonce,
+            deadline,
+        };
         let domain = domain(&name, self.chain_id, self.token());
         let signature = account.sign_typed(&permit, &domain)?;
         Ok(SignedPermit {

@@ -35,30 +35,54 @@ pub struct TrustReport {
 
 impl MarketClient {
     /// The buyer rates a closed order once: 0 to 10000 basis points, with the hash of a comment.
-    pub async fn rate(&self, order: U256, score: u16, comment: B256) -> Result<Receipt, ClientError> {
+    pub async fn rate(
+        &self,
+        order: U256,
+        score: u16,
+        comment: B256,
+    ) -> Result<Receipt, ClientError> {
         if u64::from(score) > FULL {
-            return Err(ClientError::BadInput(format!("a score is 0 to {FULL}, not {score}")));
+            return Err(ClientError::BadInput(format!(
+                "a score is 0 to {FULL}, not {score}"
+            )));
         }
-        self.send(self.trust(), TrustAndReputation::rateCall { order, score, comment }).await
+        self.send(
+            self.trust(),
+            TrustAndReputation::rateCall {
+                order,
+                score,
+                comment,
+            },
+        )
+        .await
     }
 
     /// Counts anchored coverage since the last time; anyone may ask for it.
     pub async fn refresh_trust(&self, resource: B256) -> Result<Receipt, ClientError> {
-        self.send(self.trust(), TrustAndReputation::refreshCall { resource }).await
+        self.send(self.trust(), TrustAndReputation::refreshCall { resource })
+            .await
     }
 
     /// Trust in a resource.
     pub async fn resource_trust(&self, id: B256) -> Result<Score, ClientError> {
         let call = TrustAndReputation::resourceTrustCall { id };
         let score = self.call(self.trust(), call).await?;
-        Ok(Score { value: score.value, confidence: score.confidence, known: score.known })
+        Ok(Score {
+            value: score.value,
+            confidence: score.confidence,
+            known: score.known,
+        })
     }
 
     /// Reputation of an organisation.
     pub async fn platform_reputation(&self, org: B256) -> Result<Score, ClientError> {
         let call = TrustAndReputation::platformReputationCall { org };
         let score = self.call(self.trust(), call).await?;
-        Ok(Score { value: score.value, confidence: score.confidence, known: score.known })
+        Ok(Score {
+            value: score.value,
+            confidence: score.confidence,
+            known: score.known,
+        })
     }
 
     /// Both of a resource.

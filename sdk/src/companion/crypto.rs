@@ -43,7 +43,10 @@ impl MasterKey {
 
     /// Reads the key from its file of 64 hex digits, or makes file and key if there is none.
     pub fn load_or_create(path: &Path) -> Result<Self, CompanionError> {
-        let fail = |reason: String| CompanionError::KeyFile { path: path.to_owned(), reason };
+        let fail = |reason: String| CompanionError::KeyFile {
+            path: path.to_owned(),
+            reason,
+        };
         if path.exists() {
             return Self::load(path);
         }
@@ -60,7 +63,10 @@ impl MasterKey {
 
     /// Reads the key from its file of 64 hex digits.
     pub fn load(path: &Path) -> Result<Self, CompanionError> {
-        let fail = |reason: String| CompanionError::KeyFile { path: path.to_owned(), reason };
+        let fail = |reason: String| CompanionError::KeyFile {
+            path: path.to_owned(),
+            reason,
+        };
         let mut digits = Zeroizing::new(String::new());
         let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
         file.take(KEY_FILE_BYTES_MAX)
@@ -72,15 +78,25 @@ impl MasterKey {
         Ok(key)
     }
 
-    pub(super) fn seal(&self, secret: &RecordSecret, place: &[u8]) -> Result<Vec<u8>, CompanionError> {
+    pub(super) fn seal(
+        &self,
+        secret: &RecordSecret,
+        place: &[u8],
+    ) -> Result<Vec<u8>, CompanionError> {
         seal(&self.0, secret.0.as_slice(), place)
     }
 
-    pub(super) fn unseal(&self, sealed: &[u8], place: &[u8]) -> Result<RecordSecret, CompanionError> {
+    pub(super) fn unseal(
+        &self,
+        sealed: &[u8],
+        place: &[u8],
+    ) -> Result<RecordSecret, CompanionError> {
         let damaged = CompanionError::Damaged { what: "record key" };
         let bytes = Zeroizing::new(open(&self.0, sealed, place).ok_or(damaged)?);
         let secret = <[u8; 64]>::try_from(bytes.as_slice());
-        secret.map(RecordSecret).map_err(|_| CompanionError::Damaged { what: "record key" })
+        secret
+            .map(RecordSecret)
+            .map_err(|_| CompanionError::Damaged { what: "record key" })
     }
 
     /// What only this key opens.
@@ -134,7 +150,10 @@ pub(super) fn open_record(
 fn seal(key: &[u8], plain: &[u8], place: &[u8]) -> Result<Vec<u8>, CompanionError> {
     let nonce: [u8; NONCE_BYTES] = random_bytes()?;
     let cipher = XChaCha20Poly1305::new(key.into());
-    let payload = Payload { msg: plain, aad: place };
+    let payload = Payload {
+        msg: plain,
+        aad: place,
+    };
     let sealed = cipher
         .encrypt(XNonce::from_slice(&nonce), payload)
         .expect("a record is far below the cipher's limit of 256 GiB");
@@ -144,7 +163,15 @@ fn seal(key: &[u8], plain: &[u8], place: &[u8]) -> Result<Vec<u8>, CompanionErro
 fn open(key: &[u8], sealed: &[u8], place: &[u8]) -> Option<Vec<u8>> {
     let (nonce, ciphertext) = sealed.split_at_checked(NONCE_BYTES)?;
     let cipher = XChaCha20Poly1305::new(key.into());
-    cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: ciphertext, aad: place }).ok()
+    cipher
+        .decrypt(
+            XNonce::from_slice(nonce),
+            Payload {
+                msg: ciphertext,
+                aad: place,
+            },
+        )
+        .ok()
 }
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], CompanionError> {

@@ -30,11 +30,16 @@ impl Companion {
     /// Removes what deletes left behind: log files first, then every older copy in the tables
     /// that hold anything between the two places.
     pub(super) fn scrub(&self, first: RecordId, last: RecordId) -> Result<(), CompanionError> {
-        let columns: Vec<_> = Column::ALL.into_iter().map(|column| self.column(column)).collect();
+        let columns: Vec<_> = Column::ALL
+            .into_iter()
+            .map(|column| self.column(column))
+            .collect();
         let mut flush = FlushOptions::default();
         flush.set_wait(true);
         // A log file goes only when no column family needs it, so all are flushed.
-        self.db.flush_cfs_opt(&columns, &flush).map_err(|error| self.store_error(&error))?;
+        self.db
+            .flush_cfs_opt(&columns, &flush)
+            .map_err(|error| self.store_error(&error))?;
         let mut compact = CompactOptions::default();
         compact.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         compact.set_exclusive_manual_compaction(true);

@@ -83,7 +83,9 @@ pub enum CompanionError {
     #[error(transparent)]
     Tree(#[from] MerkleError),
     /// Readings older than what the source already has.
-    #[error("the batch ends at {to}, but the source already has readings of {last}; the chain never goes back")]
+    #[error(
+        "the batch ends at {to}, but the source already has readings of {last}; the chain never goes back"
+    )]
     Backwards {
         /// The batch's end, Unix seconds.
         to: u64,
@@ -153,14 +155,22 @@ impl Companion {
     /// Opens the database, or makes it, under `master`.
     pub fn open(path: &Path, master: MasterKey) -> Result<Self, CompanionError> {
         let db = schema::open(path)?;
-        let companion = Self { db, path: path.to_owned(), master };
+        let companion = Self {
+            db,
+            path: path.to_owned(),
+            master,
+        };
         companion.check_or_write_meta()?;
         Ok(companion)
     }
 
     /// Stores readings of `source` as its next batch and gives what is to be anchored. Readings
     /// are put in the order of their times; a batch may not end before the last one did.
-    pub fn prepare(&self, source: B256, mut readings: Vec<Reading>) -> Result<Batch, CompanionError> {
+    pub fn prepare(
+        &self,
+        source: B256,
+        mut readings: Vec<Reading>,
+    ) -> Result<Batch, CompanionError> {
         readings.sort_by_key(|reading| reading.time_ms);
         let (Some(first), Some(last)) = (readings.first(), readings.last()) else {
             return Err(MerkleError::Empty.into());
@@ -174,7 +184,10 @@ impl Companion {
             return Err(CompanionError::StillPending(pending));
         }
         if to < known.last {
-            return Err(CompanionError::Backwards { to, last: known.last });
+            return Err(CompanionError::Backwards {
+                to,
+                last: known.last,
+            });
         }
         let seq = known.seq + 1;
         let mut writes = WriteBatch::default();
@@ -182,21 +195,56 @@ impl Companion {
         let count = NonZeroU32::try_from(u32::try_from(leaves.len()).unwrap_or(u32::MAX))
             .map_err(|_| MerkleError::Empty)?;
         let root = MerkleTree::new(leaves)?.root();
-        let batch = Batch { source, seq, root, from, to, count: count.get() };
-        self.put_batch(&mut writes, &StoredBatch { batch, anchored_by: None });
-        self.put_source(&mut writes, source, &SourceRow { pending: Some(seq), ..known });
+        let batch = Batch {
+            source,
+            seq,
+            root,
+            from,
+            to,
+            count: count.get(),
+        };
+        self.put_batch(
+            &mut writes,
+            &StoredBatch {
+                batch,
+                anchored_by: None,
+            },
+        );
+        self.put_source(
+            &mut writes,
+            source,
+            &SourceRow {
+                pending: Some(seq),
+                ..known
+            },
+        );
         self.commit(writes)?;
         Ok(batch)
     }
 
     /// Notes that a batch is on chain.
-    pub fn mark_anchored(&self, source: B256, seq: u64, transaction: B256) -> Result<(), CompanionError> {
+    pub fn mark_anchored(
+        &self,
+        source: B256,
+        seq: u64,
+        transaction: B256,
+    ) -> Result<(), CompanionError> {
         let stored = self.batch(source, seq)?;
         let known = self.source(source)?;
         let mut writes = WriteBatch::default();
-        self.put_batch(&mut writes, &StoredBatch { anchored_by: Some(transaction), ..stored });
+        self.put_batch(
+            &mut writes,
+            &StoredBatch {
+                anchored_by: Some(transaction),
+                ..stored
+            },
+        );
         if known.pending == Some(seq) {
-            let row = SourceRow { seq, last: stored.batch.to, pending: None };
+            let row = SourceRow {
+                seq,
+                last: stored.batch.to,
+                pending: None,
+            };
             self.put_source(&mut writes, source, &row);
         }
         self.commit(writes)
@@ -217,14 +265,24 @@ impl Companion {
         }
         writes.delete_cf(self.column(Column::Batches), schema::batch_key(source, seq));
         let known = self.source(source)?;
-        self.put_source(&mut writes, source, &SourceRow { pending: None, ..known });
+        self.put_source(
+            &mut writes,
+            source,
+            &SourceRow {
+                pending: None,
+                ..known
+            },
+        );
         self.commit(writes)
     }
 
     /// One batch.
     pub fn batch(&self, source: B256, seq: u64) -> Result<StoredBatch, CompanionError> {
         let found = self.get(Column::Batches, &schema::batch_key(source, seq))?;
-        let row = found.ok_or(CompanionError::UnknownBatch { source_id: source, seq })?;
+        let row = found.ok_or(CompanionError::UnknownBatch {
+            source_id: source,
+            seq,
+        })?;
         BatchRow::decode(&row, source, seq)
     }
 
@@ -271,7 +329,9 @@ impl Companion {
             .collect::<Result<Vec<_>, _>>()?;
         let tree = MerkleTree::new(leaves)?;
         if tree.root() != batch.root {
-            return Err(CompanionError::Damaged { what: "batch: its leaves do not give its root" });
+            return Err(CompanionError::Damaged {
+                what: "batch: its leaves do not give its root",
+            });
         }
         Ok(tree)
     }
@@ -291,9 +351,15 @@ impl Companion {
         let secret = self.master.unseal(&sealed, &key)?;
         let encrypted = self
             .get(Column::Records, &key)?
-            .ok_or(CompanionError::Damaged { what: "record: its key is there, its bytes are not" })?;
+            .ok_or(CompanionError::Damaged {
+                what: "record: its key is there, its bytes are not",
+            })?;
         let record = open_record(&secret, &encrypted, &key)?;
-        Ok(Slot::Present(StoredRecord { id, record, salt: secret.salt() }))
+        Ok(Slot::Present(StoredRecord {
+            id,
+            record,
+            salt: secret.salt(),
+        }))
     }
 
     fn put_records(
@@ -310,8 +376,16 @@ impl Companion {
             let record = reading.to_record()?;
             let secret = RecordSecret::random()?;
             let leaf = leaf(id, secret.salt(), &record);
-            writes.put_cf(self.column(Column::Records), key, seal_record(&secret, &record, &key)?);
-            writes.put_cf(self.column(Column::Keys), key, self.master.seal(&secret, &key)?);
+            writes.put_cf(
+                self.column(Column::Records),
+                key,
+                seal_record(&secret, &record, &key)?,
+            );
+            writes.put_cf(
+                self.column(Column::Keys),
+                key,
+                self.master.seal(&secret, &key)?,
+            );
             writes.put_cf(self.column(Column::Leaves), key, leaf);
             leaves.push(leaf);
         }
@@ -343,29 +417,41 @@ impl Companion {
         };
         let found = schema::number(&version, "schema version")?;
         if found != schema::VERSION {
-            return Err(CompanionError::Schema { found, expected: schema::VERSION });
+            return Err(CompanionError::Schema {
+                found,
+                expected: schema::VERSION,
+            });
         }
         let probe = self.get(Column::Meta, schema::PROBE_KEY)?;
         self.master.check(&probe.unwrap_or_default())
     }
 
     fn column(&self, column: Column) -> &rocksdb::ColumnFamily {
-        self.db.cf_handle(column.name()).expect("every column family is opened with the database")
+        self.db
+            .cf_handle(column.name())
+            .expect("every column family is opened with the database")
     }
 
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, CompanionError> {
-        self.db.get_cf(self.column(column), key).map_err(|error| self.store_error(&error))
+        self.db
+            .get_cf(self.column(column), key)
+            .map_err(|error| self.store_error(&error))
     }
 
     /// Everything of one step, synced.
     fn commit(&self, writes: WriteBatch) -> Result<(), CompanionError> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db.write_opt(writes, &options).map_err(|error| self.store_error(&error))
+        self.db
+            .write_opt(writes, &options)
+            .map_err(|error| self.store_error(&error))
     }
 
     fn store_error(&self, error: &rocksdb::Error) -> CompanionError {
-        CompanionError::Store { path: self.path.clone(), reason: error.to_string() }
+        CompanionError::Store {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        }
     }
 }
 

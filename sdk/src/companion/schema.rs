@@ -39,8 +39,14 @@ pub(super) enum Column {
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Meta, Self::Sources, Self::Batches, Self::Records, Self::Keys, Self::Leaves];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Meta,
+        Self::Sources,
+        Self::Batches,
+        Self::Records,
+        Self::Keys,
+        Self::Leaves,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -86,11 +92,16 @@ pub(super) fn record_key(id: RecordId) -> [u8; 44] {
 }
 
 pub(super) fn number(bytes: &[u8], what: &'static str) -> Result<u64, CompanionError> {
-    bytes.try_into().map(u64::from_be_bytes).map_err(|_| CompanionError::Damaged { what })
+    bytes
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| CompanionError::Damaged { what })
 }
 
 /// What is known of a source.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize,
+)]
 pub(super) struct SourceRow {
     /// Last anchored batch, 0 if none.
     pub(super) seq: u64,
@@ -122,16 +133,49 @@ pub(super) struct BatchRow {
 
 impl BatchRow {
     pub(super) fn encode(stored: &StoredBatch) -> Vec<u8> {
-        let Batch { root, from, to, count, .. } = stored.batch;
+        let Batch {
+            root,
+            from,
+            to,
+            count,
+            ..
+        } = stored.batch;
         let anchored_by = stored.anchored_by.map(|transaction| transaction.0);
-        borsh::to_vec(&Self { root: root.0, from, to, count, anchored_by })
-            .expect("writing to memory does not fail")
+        borsh::to_vec(&Self {
+            root: root.0,
+            from,
+            to,
+            count,
+            anchored_by,
+        })
+        .expect("writing to memory does not fail")
     }
 
-    pub(super) fn decode(row: &[u8], source: B256, seq: u64) -> Result<StoredBatch, CompanionError> {
-        let row: Self = borsh::from_slice(row).map_err(|_| CompanionError::Damaged { what: "batch" })?;
-        let Self { root, from, to, count, anchored_by } = row;
-        let batch = Batch { source, seq, root: root.into(), from, to, count };
-        Ok(StoredBatch { batch, anchored_by: anchored_by.map(B256::from) })
+    pub(super) fn decode(
+        row: &[u8],
+        source: B256,
+        seq: u64,
+    ) -> Result<StoredBatch, CompanionError> {
+        let row: Self =
+            borsh::from_slice(row).map_err(|_| CompanionError::Damaged { what: "batch" })?;
+        let Self {
+            root,
+            from,
+            to,
+            count,
+            anchored_by,
+        } = row;
+        let batch = Batch {
+            source,
+            seq,
+            root: root.into(),
+            from,
+            to,
+            count,
+        };
+        Ok(StoredBatch {
+            batch,
+            anchored_by: anchored_by.map(B256::from),
+        })
     }
 }

@@ -20,7 +20,8 @@ pub enum ChainError {
 /// The chain as the gateway sees it. Implemented by the market client.
 pub trait GatewayChain: Send + Sync + 'static {
     /// Whether the account may read the listing now.
-    fn has_access(&self, listing: u64, account: Address) -> BoxFuture<'_, Result<bool, ChainError>>;
+    fn has_access(&self, listing: u64, account: Address)
+    -> BoxFuture<'_, Result<bool, ChainError>>;
 
     /// Whether a coupon holds.
     fn coupon_status<'a>(

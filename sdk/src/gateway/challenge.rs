@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256, Signature, keccak256};
 
-use super::wire::{Answer, Challenge, ChallengeRequest, Scheme};
 use super::GatewayError;
+use super::wire::{Answer, Challenge, ChallengeRequest, Scheme};
 use crate::limits::GATEWAY_ANSWERED_MAX;
 
 /// Why an answer is refused.
@@ -42,13 +42,27 @@ pub(super) struct Challenges {
 }
 
 impl Challenges {
-    pub(super) fn new(gateway: String, chain_id: u64, life_seconds: u64) -> Result<Self, GatewayError> {
+    pub(super) fn new(
+        gateway: String,
+        chain_id: u64,
+        life_seconds: u64,
+    ) -> Result<Self, GatewayError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| GatewayError::NoRandomness)?;
-        Ok(Self { secret, gateway, chain_id, life_seconds, answered: BTreeSet::new() })
+        Ok(Self {
+            secret,
+            gateway,
+            chain_id,
+            life_seconds,
+            answered: BTreeSet::new(),
+        })
     }
 
-    pub(super) fn issue(&self, request: ChallengeRequest, now: u64) -> Result<Challenge, GatewayError> {
+    pub(super) fn issue(
+        &self,
+        request: ChallengeRequest,
+        now: u64,
+    ) -> Result<Challenge, GatewayError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| GatewayError::NoRandomness)?;
         let ChallengeRequest { listing, account } = request;
@@ -59,7 +73,13 @@ impl Challenges {
 
     /// Judges an answer and, if it holds, uses the challenge up.
     pub(super) fn accept(&mut self, answer: &Answer, now: u64) -> Result<(), Refusal> {
-        let Answer { listing, account, expires, nonce, .. } = *answer;
+        let Answer {
+            listing,
+            account,
+            expires,
+            nonce,
+            ..
+        } = *answer;
         let mut random = [0; 16];
         random.copy_from_slice(&nonce[..16]);
         if self.nonce(listing, account, expires, random) != nonce {
@@ -97,8 +117,14 @@ impl Challenges {
 
     fn challenge(&self, listing: u64, account: Address, expires: u64, nonce: B256) -> Challenge {
         let gateway = self.gateway.clone();
-        let mut challenge =
-            Challenge { challenge: String::new(), gateway, listing, account, expires, nonce };
+        let mut challenge = Challenge {
+            challenge: String::new(),
+            gateway,
+            listing,
+            account,
+            expires,
+            nonce,
+        };
         challenge.challenge = challenge.text();
         challenge
     }
@@ -136,12 +162,28 @@ mod tests {
             Scheme::Eip712 => account.sign_hash(challenge.typed_hash(7)),
         };
         let signature = signature.expect("signs").as_bytes().to_vec().into();
-        let Challenge { listing, account, expires, nonce, .. } = *challenge;
-        Answer { listing, account, expires, nonce, signature, scheme }
+        let Challenge {
+            listing,
+            account,
+            expires,
+            nonce,
+            ..
+        } = *challenge;
+        Answer {
+            listing,
+            account,
+            expires,
+            nonce,
+            signature,
+            scheme,
+        }
     }
 
     fn asked(challenges: &Challenges, account: &Account) -> Challenge {
-        let request = ChallengeRequest { listing: 3, account: account.address() };
+        let request = ChallengeRequest {
+            listing: 3,
+            account: account.address(),
+        };
         challenges.issue(request, NOW).expect("randomness")
     }
 
@@ -163,10 +205,22 @@ mod tests {
         let account = Account::random().expect("randomness");
         let good = answer(&asked(&challenges, &account), &account, Scheme::Eip191);
         for altered in [
-            Answer { listing: 4, ..good.clone() },
-            Answer { expires: good.expires + 1, ..good.clone() },
-            Answer { nonce: B256::ZERO, ..good.clone() },
-            Answer { account: Address::ZERO, ..good.clone() },
+            Answer {
+                listing: 4,
+                ..good.clone()
+            },
+            Answer {
+                expires: good.expires + 1,
+                ..good.clone()
+            },
+            Answer {
+                nonce: B256::ZERO,
+                ..good.clone()
+            },
+            Answer {
+                account: Address::ZERO,
+                ..good.clone()
+            },
         ] {
             assert_eq!(challenges.accept(&altered, NOW), Err(Refusal::Foreign));
         }
@@ -182,10 +236,16 @@ mod tests {
         let stolen = answer(&challenge, &thief, Scheme::Eip191);
         assert_eq!(challenges.accept(&stolen, NOW), Err(Refusal::WrongSigner));
 
-        let mut relayed = Challenge { gateway: "http://evil".into(), ..challenge };
+        let mut relayed = Challenge {
+            gateway: "http://evil".into(),
+            ..challenge
+        };
         relayed.challenge = relayed.text();
         let passed_on = answer(&relayed, &account, Scheme::Eip191);
-        assert_eq!(challenges.accept(&passed_on, NOW), Err(Refusal::WrongSigner));
+        assert_eq!(
+            challenges.accept(&passed_on, NOW),
+            Err(Refusal::WrongSigner)
+        );
     }
 
     #[test]
@@ -193,7 +253,10 @@ mod tests {
         let mut challenges = challenges();
         let account = Account::random().expect("randomness");
         let good = answer(&asked(&challenges, &account), &account, Scheme::Eip191);
-        let bad = Answer { signature: vec![1; 3].into(), ..good.clone() };
+        let bad = Answer {
+            signature: vec![1; 3].into(),
+            ..good.clone()
+        };
         assert_eq!(challenges.accept(&bad, NOW), Err(Refusal::WrongSigner));
         assert_eq!(challenges.accept(&good, NOW), Ok(()));
     }
@@ -204,7 +267,10 @@ mod tests {
         let account = Account::random().expect("randomness");
         let first = answer(&asked(&challenges, &account), &account, Scheme::Eip191);
         assert_eq!(challenges.accept(&first, NOW), Ok(()));
-        let request = ChallengeRequest { listing: 3, account: account.address() };
+        let request = ChallengeRequest {
+            listing: 3,
+            account: account.address(),
+        };
         let later = challenges.issue(request, NOW + 100).expect("randomness");
         let second = answer(&later, &account, Scheme::Eip191);
         assert_eq!(challenges.accept(&second, NOW + 100), Ok(()));

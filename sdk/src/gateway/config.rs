@@ -162,7 +162,11 @@ impl GatewayConfig {
         config.data = folder.join(&config.data);
         config.master_key = folder.join(&config.master_key);
         if let Some(account) = &mut config.account {
-            for file in [&mut account.key_file, &mut account.keystore, &mut account.password_file] {
+            for file in [
+                &mut account.key_file,
+                &mut account.keystore,
+                &mut account.password_file,
+            ] {
                 *file = file.as_ref().map(|file| folder.join(file));
             }
         }
@@ -182,35 +186,59 @@ impl GatewayConfig {
     /// How buyers see this gateway when it listens at `bound`.
     pub fn origin(&self, bound: SocketAddr) -> String {
         let own = || format!("http://{bound}");
-        self.public_url.as_ref().map_or_else(own, |url| url.trim_end_matches('/').to_owned())
+        self.public_url
+            .as_ref()
+            .map_or_else(own, |url| url.trim_end_matches('/').to_owned())
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let fail = |field: &str, found: String, expected: &'static str| {
-            Err(ConfigError::Field { path: path.to_owned(), field: field.into(), found, expected })
+            Err(ConfigError::Field {
+                path: path.to_owned(),
+                field: field.into(),
+                found,
+                expected,
+            })
         };
         let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
         if !is_url(&self.rpc) {
-            return fail("rpc", format!("`{}`", self.rpc), "a URL like http://127.0.0.1:8545");
+            return fail(
+                "rpc",
+                format!("`{}`", self.rpc),
+                "a URL like http://127.0.0.1:8545",
+            );
         }
         if let Some(url) = self.public_url.as_ref().filter(|url| !is_url(url)) {
-            return fail("public_url", format!("`{url}`"), "a URL like https://data.example");
+            return fail(
+                "public_url",
+                format!("`{url}`"),
+                "a URL like https://data.example",
+            );
         }
         if self.listings.len() > GATEWAY_LISTINGS_MAX {
-            return fail("listings", self.listings.len().to_string(), "at most 10000 entries");
+            return fail(
+                "listings",
+                self.listings.len().to_string(),
+                "at most 10000 entries",
+            );
         }
         for (place, listing) in self.listings.iter().enumerate() {
             if listing.sources.is_empty() {
                 let field = format!("listings[{place}].sources");
                 return fail(&field, "empty".into(), "at least one resource id");
             }
-            if self.listings[..place].iter().any(|other| other.id == listing.id) {
+            if self.listings[..place]
+                .iter()
+                .any(|other| other.id == listing.id)
+            {
                 let field = format!("listings[{place}].id");
                 return fail(&field, listing.id.to_string(), "each listing once");
             }
         }
         self.limits.check(fail)?;
-        self.account.as_ref().map_or(Ok(()), |account| account.check(fail))
+        self.account
+            .as_ref()
+            .map_or(Ok(()), |account| account.check(fail))
     }
 }
 
@@ -226,10 +254,18 @@ impl GatewayLimits {
             return fail("limits.sessions", self.sessions.to_string(), "1 to 10000");
         }
         if !(1..=86_400).contains(&self.session_seconds) {
-            return fail("limits.session_seconds", self.session_seconds.to_string(), "1 to 86400");
+            return fail(
+                "limits.session_seconds",
+                self.session_seconds.to_string(),
+                "1 to 86400",
+            );
         }
         if !(1..=3_600).contains(&self.challenge_seconds) {
-            return fail("limits.challenge_seconds", self.challenge_seconds.to_string(), "1 to 3600");
+            return fail(
+                "limits.challenge_seconds",
+                self.challenge_seconds.to_string(),
+                "1 to 3600",
+            );
         }
         Ok(())
     }
@@ -240,10 +276,18 @@ impl AccountConfig {
         &self,
         fail: impl Fn(&str, String, &'static str) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
-        let stored = [self.keystore.is_some(), self.address.is_some(), self.password_file.is_some()];
+        let stored = [
+            self.keystore.is_some(),
+            self.address.is_some(),
+            self.password_file.is_some(),
+        ];
         match (&self.key_file, stored) {
             (Some(_), [false, false, false]) | (None, [true, true, true]) => Ok(()),
-            _ => fail("account", "incomplete".into(), "key_file, or keystore, address and password_file"),
+            _ => fail(
+                "account",
+                "incomplete".into(),
+                "key_file, or keystore, address and password_file",
+            ),
         }
     }
 
@@ -265,7 +309,10 @@ impl AccountConfig {
 }
 
 fn read_text(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
-    let fail = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
+    let fail = |reason: String| ConfigError::Read {
+        path: path.to_owned(),
+        reason,
+    };
     let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
     let mut text = String::new();
     file.take(bytes_max + 1)
@@ -304,25 +351,47 @@ sessions = 5
     fn documented_file_is_read() {
         let config = parse(GOOD).expect("reads");
         assert_eq!(config.listings[0].sources, [B256::repeat_byte(1)]);
-        assert_eq!((config.limits.sessions, config.limits.requests), (5, GATEWAY_REQUESTS_MAX));
+        assert_eq!(
+            (config.limits.sessions, config.limits.requests),
+            (5, GATEWAY_REQUESTS_MAX)
+        );
         assert_eq!(config.origin(config.listen), "http://127.0.0.1:8600");
     }
 
     #[test]
     fn errors_name_field_value_and_what_was_expected() {
         let cases = [
-            ("rpc = \"http://127.0.0.1:8545\"", "rpc = \"127.0.0.1\"", "`rpc` is `127.0.0.1`; expected a URL"),
-            ("sessions = 5", "sessions = 0", "`limits.sessions` is 0; expected 1 to 10000"),
+            (
+                "rpc = \"http://127.0.0.1:8545\"",
+                "rpc = \"127.0.0.1\"",
+                "`rpc` is `127.0.0.1`; expected a URL",
+            ),
+            (
+                "sessions = 5",
+                "sessions = 0",
+                "`limits.sessions` is 0; expected 1 to 10000",
+            ),
             ("sessions = 5", "session = 5", "unknown field `session`"),
             ("key_file =", "keystore =", "`account` is incomplete"),
-            ("listen = \"127.0.0.1:8600\"", "listen = \"here\"", "invalid socket address"),
+            (
+                "listen = \"127.0.0.1:8600\"",
+                "listen = \"here\"",
+                "invalid socket address",
+            ),
             ("id = 1\n", "id = -1\n", "line 9"),
             ("data = \"companion\"", "", "missing field `data`"),
-            ("[limits]", "[[listings]]\nid = 1\nsources = []\n[limits]", "`listings[1].sources` is empty"),
+            (
+                "[limits]",
+                "[[listings]]\nid = 1\nsources = []\n[limits]",
+                "`listings[1].sources` is empty",
+            ),
         ];
         for (from, to, expected) in cases {
             let error = parse(&GOOD.replace(from, to)).expect_err(to).to_string();
-            assert!(error.contains(expected) && error.contains("gateway.toml"), "{error}");
+            assert!(
+                error.contains(expected) && error.contains("gateway.toml"),
+                "{error}"
+            );
         }
     }
 
@@ -332,7 +401,11 @@ sessions = 5
         let path = dir.path().join("gateway.toml");
         std::fs::write(&path, GOOD).expect("writes");
         let account = Account::random().expect("randomness");
-        std::fs::write(dir.path().join("gateway.key"), hex::encode(*account.to_bytes())).expect("writes");
+        std::fs::write(
+            dir.path().join("gateway.key"),
+            hex::encode(*account.to_bytes()),
+        )
+        .expect("writes");
         let config = GatewayConfig::load(&path).expect("reads");
         assert_eq!(config.data, dir.path().join("companion"));
         let opened = config.account.expect("there").open().expect("opens");

@@ -26,7 +26,10 @@ pub(super) struct BoundedListener {
 
 impl BoundedListener {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, slots: Arc::new(Semaphore::new(GATEWAY_CONNECTIONS_MAX)) }
+        Self {
+            listener,
+            slots: Arc::new(Semaphore::new(GATEWAY_CONNECTIONS_MAX)),
+        }
     }
 }
 
@@ -35,7 +38,12 @@ impl Listener for BoundedListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let slot = self
+            .slots
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
         (BoundedStream::new(stream, slot), address)
     }
@@ -54,7 +62,11 @@ pub(super) struct BoundedStream {
 
 impl BoundedStream {
     fn new(stream: TcpStream, slot: OwnedSemaphorePermit) -> Self {
-        Self { stream, silence: Box::pin(tokio::time::sleep(patience())), _slot: slot }
+        Self {
+            stream,
+            silence: Box::pin(tokio::time::sleep(patience())),
+            _slot: slot,
+        }
     }
 }
 
@@ -73,11 +85,12 @@ impl AsyncRead for BoundedStream {
                 self.silence.as_mut().reset(Instant::now() + patience());
                 Poll::Ready(read)
             }
-            Poll::Pending => self
-                .silence
-                .as_mut()
-                .poll(context)
-                .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent"))),
+            Poll::Pending => self.silence.as_mut().poll(context).map(|()| {
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client is silent",
+                ))
+            }),
         }
     }
 }
@@ -114,7 +127,10 @@ mod tests {
         let (mut accepted, _) = listener.accept().await;
         client.write_all(b"x").await.expect("writes");
         // What was read counts anew, even if the time was nearly over.
-        accepted.silence.as_mut().reset(Instant::now() + Duration::from_secs(5));
+        accepted
+            .silence
+            .as_mut()
+            .reset(Instant::now() + Duration::from_secs(5));
         assert_eq!(accepted.read_u8().await.expect("reads"), b'x');
         assert!(accepted.silence.deadline() > Instant::now() + Duration::from_secs(60));
         accepted.silence.as_mut().reset(Instant::now());
@@ -129,7 +145,10 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let _client = TcpStream::connect(address).await.expect("connects");
         let (accepted, _) = listener.accept().await;
-        assert_eq!(listener.slots.available_permits(), GATEWAY_CONNECTIONS_MAX - 1);
+        assert_eq!(
+            listener.slots.available_permits(),
+            GATEWAY_CONNECTIONS_MAX - 1
+        );
         drop(accepted);
         assert_eq!(listener.slots.available_permits(), GATEWAY_CONNECTIONS_MAX);
     }

@@ -43,7 +43,8 @@ pub use self::chain::{ChainError, GatewayChain};
 pub use self::config::{AccountConfig, ConfigError, GatewayConfig, GatewayLimits, ListingConfig};
 use self::listener::BoundedListener;
 use self::server::State;
-use crate::companion::{Companion, CompanionError};
+use crate::client::{ClientError, MarketClient};
+use crate::companion::{Companion, CompanionError, MasterKey};
 use crate::limits::GATEWAY_SHUTDOWN_SECONDS_MAX;
 
 /// Tells the time in Unix milliseconds.
@@ -69,6 +70,9 @@ pub enum GatewayError {
     /// The database.
     #[error(transparent)]
     Companion(#[from] CompanionError),
+    /// The node cannot be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
@@ -102,10 +106,38 @@ pub struct GatewayHandle {
 }
 
 impl Gateway {
+    /// Opens everything the configuration names: node, account, database and its key.
+    pub async fn open(config: GatewayConfig, clock: Clock) -> Result<Self, GatewayError> {
+        let account = config
+            .account
+            .as_ref()
+            .map(AccountConfig::open)
+            .transpose()?;
+        let client = MarketClient::connect(&config.rpc).await?;
+        let master = MasterKey::load_or_create(&config.master_key)?;
+        let companion = Arc::new(Companion::open(&config.data, master)?);
+        let (chain_id, takes_coupons) = (client.chain_id(), account.is_some());
+        let client = match account {
+            Some(account) => client.with_account(account),
+            None => client,
+        };
+        Ok(Self {
+            config,
+            chain_id,
+            companion,
+            chain: Arc::new(client),
+            takes_coupons,
+            clock,
+        })
+    }
+
     /// Listens and serves until the handle says stop.
     pub async fn start(self) -> Result<GatewayHandle, GatewayError> {
         let wanted = self.config.listen;
-        let fail = |source| GatewayError::Listen { address: wanted, source };
+        let fail = |source| GatewayError::Listen {
+            address: wanted,
+            source,
+        };
         let listener = tokio::net::TcpListener::bind(wanted).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
         let state = Arc::new(State::new(self, address)?);
@@ -116,10 +148,16 @@ impl Gateway {
                 // A dropped handle means stop as well.
                 let _ = stopped.await;
             };
-            axum::serve(BoundedListener::new(listener), router).with_graceful_shutdown(stopped).await
+            axum::serve(BoundedListener::new(listener), router)
+                .with_graceful_shutdown(stopped)
+                .await
         });
         tracing::info!(%address, "gateway listens");
-        Ok(GatewayHandle { address, stop: Some(stop), task })
+        Ok(GatewayHandle {
+            address,
+            stop: Some(stop),
+            task,
+        })
     }
 }
 

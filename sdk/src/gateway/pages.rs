@@ -62,27 +62,44 @@ struct CachedTree {
 
 impl Pages {
     pub(super) fn new(companion: Arc<Companion>) -> Self {
-        Self { companion, trees: Mutex::new(Vec::new()) }
+        Self {
+            companion,
+            trees: Mutex::new(Vec::new()),
+        }
     }
 
     /// Up to `limit` places of the anchored batches of `sources`.
-    pub(super) fn page(&self, sources: &[B256], from: From, limit: usize) -> Result<Page, CompanionError> {
+    pub(super) fn page(
+        &self,
+        sources: &[B256],
+        from: From,
+        limit: usize,
+    ) -> Result<Page, CompanionError> {
         let limit = limit.clamp(1, GATEWAY_PAGE_READINGS_MAX);
         let mut cursor = match from {
-            From::Cursor(cursor) => Cursor { seq: cursor.seq.max(1), ..cursor },
+            From::Cursor(cursor) => Cursor {
+                seq: cursor.seq.max(1),
+                ..cursor
+            },
             From::Offset(offset) => self.seek(sources, offset)?,
         };
         let mut readings = Vec::new();
         while let Some(source) = sources.get(cursor.source).copied() {
             if cursor.seq > self.companion.last_anchored(source)? {
-                cursor = Cursor { source: cursor.source + 1, seq: 1, index: 0 };
+                cursor = Cursor {
+                    source: cursor.source + 1,
+                    seq: 1,
+                    index: 0,
+                };
                 continue;
             }
             if readings.len() == limit {
                 break;
             }
             let room = limit - readings.len();
-            let slots = self.companion.records(source, cursor.seq, cursor.index, room)?;
+            let slots = self
+                .companion
+                .records(source, cursor.seq, cursor.index, room)?;
             let taken = u32::try_from(slots.len()).unwrap_or(u32::MAX);
             self.add(&mut readings, source, cursor.seq, slots)?;
             let count = self.companion.batch(source, cursor.seq)?.batch.count;
@@ -90,11 +107,18 @@ impl Pages {
             cursor = if index < count {
                 Cursor { index, ..cursor }
             } else {
-                Cursor { seq: cursor.seq + 1, index: 0, ..cursor }
+                Cursor {
+                    seq: cursor.seq + 1,
+                    index: 0,
+                    ..cursor
+                }
             };
         }
         let is_more = cursor.source < sources.len();
-        Ok(Page { readings, next: is_more.then(|| cursor.to_string()) })
+        Ok(Page {
+            readings,
+            next: is_more.then(|| cursor.to_string()),
+        })
     }
 
     /// The place `offset` places from the start.
@@ -104,12 +128,20 @@ impl Pages {
             for seq in 1..=self.companion.last_anchored(*source)? {
                 let count = self.companion.batch(*source, seq)?.batch.count;
                 if let Some(index) = u32::try_from(rest).ok().filter(|index| *index < count) {
-                    return Ok(Cursor { source: place, seq, index });
+                    return Ok(Cursor {
+                        source: place,
+                        seq,
+                        index,
+                    });
                 }
                 rest -= u64::from(count);
             }
         }
-        Ok(Cursor { source: sources.len(), seq: 1, index: 0 })
+        Ok(Cursor {
+            source: sources.len(),
+            seq: 1,
+            index: 0,
+        })
     }
 
     fn add(
@@ -123,14 +155,30 @@ impl Pages {
         for slot in slots {
             let (id, record, erased_leaf) = match slot {
                 Slot::Present(stored) => {
-                    let record = String::from_utf8(stored.record)
-                        .map_err(|_| CompanionError::Damaged { what: "record: it is not text" })?;
-                    (stored.id, Some(PageRecord { record, salt: stored.salt }), None)
+                    let record =
+                        String::from_utf8(stored.record).map_err(|_| CompanionError::Damaged {
+                            what: "record: it is not text",
+                        })?;
+                    (
+                        stored.id,
+                        Some(PageRecord {
+                            record,
+                            salt: stored.salt,
+                        }),
+                        None,
+                    )
                 }
                 Slot::Erased(id) => (id, None, Some(self.companion.leaf(id)?)),
             };
             let proof = tree.proof(id.index)?;
-            readings.push(PageItem { source, seq, index: id.index, record, erased_leaf, proof });
+            readings.push(PageItem {
+                source,
+                seq,
+                index: id.index,
+                record,
+                erased_leaf,
+                proof,
+            });
         }
         Ok(())
     }
@@ -138,7 +186,10 @@ impl Pages {
     /// Leaves never change once stored, so a cached tree is never stale.
     fn tree(&self, source: B256, seq: u64) -> Result<Arc<MerkleTree>, CompanionError> {
         let find = |trees: &[CachedTree]| {
-            trees.iter().find(|cached| cached.source == source && cached.seq == seq).map(|c| c.tree.clone())
+            trees
+                .iter()
+                .find(|cached| cached.source == source && cached.seq == seq)
+                .map(|c| c.tree.clone())
         };
         if let Some(tree) = find(&self.trees.lock()) {
             return Ok(tree);
@@ -148,7 +199,11 @@ impl Pages {
         if trees.len() >= GATEWAY_TREES_CACHED_MAX {
             trees.remove(0);
         }
-        trees.push(CachedTree { source, seq, tree: tree.clone() });
+        trees.push(CachedTree {
+            source,
+            seq,
+            tree: tree.clone(),
+        });
         Ok(tree)
     }
 }
@@ -165,15 +220,20 @@ mod tests {
 
     /// Batches of 3 and 4 of the first source, 2 of the second, and one that is not anchored.
     fn pages(dir: &tempfile::TempDir) -> Pages {
-        let companion = Companion::open(&dir.path().join("db"), MasterKey::from_bytes([1; 32])).expect("opens");
+        let companion =
+            Companion::open(&dir.path().join("db"), MasterKey::from_bytes([1; 32])).expect("opens");
         let mut time_ms = 0;
         for (source, count) in [(0, 3), (0, 4), (1, 2)] {
             let readings = (0..count).map(|_| {
                 time_ms += 1_000;
                 Reading::new(time_ms, "p", Decimal::from(time_ms))
             });
-            let batch = companion.prepare(SOURCES[source], readings.collect()).expect("stores");
-            companion.mark_anchored(batch.source, batch.seq, B256::ZERO).expect("notes");
+            let batch = companion
+                .prepare(SOURCES[source], readings.collect())
+                .expect("stores");
+            companion
+                .mark_anchored(batch.source, batch.seq, B256::ZERO)
+                .expect("notes");
         }
         let late = Reading::new(time_ms + 1_000, "p", Decimal::from(0));
         companion.prepare(SOURCES[1], vec![late]).expect("stores");
@@ -186,7 +246,11 @@ mod tests {
         loop {
             let page = pages.page(&SOURCES, from, limit).expect("reads");
             assert!(page.readings.len() <= limit);
-            seen.extend(page.readings.iter().map(|item| (item.source, item.seq, item.index)));
+            seen.extend(
+                page.readings
+                    .iter()
+                    .map(|item| (item.source, item.seq, item.index)),
+            );
             match page.next {
                 Some(next) => from = From::parse(&next).expect("own cursor"),
                 None => return seen,
@@ -203,26 +267,51 @@ mod tests {
         for limit in 1..=9 {
             assert_eq!(walk(&pages, limit), all, "limit {limit}");
         }
-        let rest = pages.page(&SOURCES, From::Offset(6), 100).expect("reads").readings;
+        let rest = pages
+            .page(&SOURCES, From::Offset(6), 100)
+            .expect("reads")
+            .readings;
         assert_eq!(rest.len(), 3);
         let behind = pages.page(&SOURCES, From::Offset(9), 100).expect("reads");
-        assert_eq!(behind, Page { readings: vec![], next: None });
+        assert_eq!(
+            behind,
+            Page {
+                readings: vec![],
+                next: None
+            }
+        );
     }
 
     #[test]
     fn every_item_proves_itself_and_an_erased_one_its_leaf() {
         let dir = tempfile::tempdir().expect("a folder");
         let pages = pages(&dir);
-        let erased = RecordId { source: SOURCES[0], seq: 2, index: 1 };
+        let erased = RecordId {
+            source: SOURCES[0],
+            seq: 2,
+            index: 1,
+        };
         pages.companion.erase(&[erased]).expect("erases");
         let page = pages.page(&SOURCES, From::Offset(0), 100).expect("reads");
         for item in page.readings {
-            let PageItem { source, seq, index, record, erased_leaf, proof } = item;
+            let PageItem {
+                source,
+                seq,
+                index,
+                record,
+                erased_leaf,
+                proof,
+            } = item;
             let id = RecordId { source, seq, index };
             let of_record = record.map(|r| leaf(id, r.salt, r.record.as_bytes()));
             assert_eq!(erased_leaf.is_some(), id == erased);
             let leaf = of_record.or(erased_leaf).expect("one of both");
-            let root = pages.companion.batch(source, seq).expect("reads").batch.root;
+            let root = pages
+                .companion
+                .batch(source, seq)
+                .expect("reads")
+                .batch
+                .root;
             assert!(verify(root, leaf, &proof));
         }
     }
@@ -238,7 +327,13 @@ mod tests {
     fn cursors_behind_the_end_give_an_empty_page() {
         let dir = tempfile::tempdir().expect("a folder");
         let pages = pages(&dir);
-        for text in ["9-1-0", "1-99-0", "1-1-4294967295", "0-0-0", "18446744073709551615-1-0"] {
+        for text in [
+            "9-1-0",
+            "1-99-0",
+            "1-1-4294967295",
+            "0-0-0",
+            "18446744073709551615-1-0",
+        ] {
             let from = From::parse(text).expect("a cursor");
             assert!(pages.page(&SOURCES, from, 1).is_ok(), "{text}");
         }

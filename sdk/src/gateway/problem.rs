@@ -20,7 +20,11 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>, hint: &'static str) -> Self {
-        Self { status, error: error.into(), hint }
+        Self {
+            status,
+            error: error.into(),
+            hint,
+        }
     }
 
     pub(super) fn bad_request(error: impl Into<String>, hint: &'static str) -> Self {
@@ -29,7 +33,11 @@ impl ApiError {
 
     pub(super) fn unknown_listing(listing: u64) -> Self {
         let error = format!("listing {listing} is not served here");
-        Self::new(StatusCode::NOT_FOUND, error, "GET /v1/listings names what is")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            error,
+            "GET /v1/listings names what is",
+        )
     }
 
     pub(super) fn no_session() -> Self {
@@ -39,28 +47,48 @@ impl ApiError {
 
     pub(super) fn no_access(listing: u64) -> Self {
         let error = format!("the account has no access to listing {listing}");
-        Self::new(StatusCode::FORBIDDEN, error, "buy the listing first; access ends with the order")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            error,
+            "buy the listing first; access ends with the order",
+        )
     }
 
     pub(super) fn wrong_scope() -> Self {
         let error = "the session is for something else";
-        Self::new(StatusCode::FORBIDDEN, error, "open a session for this listing or resource")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            error,
+            "open a session for this listing or resource",
+        )
     }
 
     pub(super) fn busy() -> Self {
         let error = "too many requests or sessions at once";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, "try again in a few seconds")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            error,
+            "try again in a few seconds",
+        )
     }
 
     pub(super) fn timeout() -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long", "ask for a smaller page")
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "the request took too long",
+            "ask for a smaller page",
+        )
     }
 
     /// What the operator's log shall say and the buyer not.
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "gateway failed");
         let hint = "try again later; the gateway's operator finds the reason in its log";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed", hint)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the gateway failed",
+            hint,
+        )
     }
 }
 
@@ -71,9 +99,10 @@ impl From<Refusal> for ApiError {
             Refusal::Foreign => ("this gateway did not make this challenge", again),
             Refusal::Expired => ("the challenge has expired", again),
             Refusal::Used => ("the challenge was answered already", again),
-            Refusal::WrongSigner => {
-                ("the signature is not of the challenge's account", "sign with that account")
-            }
+            Refusal::WrongSigner => (
+                "the signature is not of the challenge's account",
+                "sign with that account",
+            ),
             Refusal::Full => return Self::busy(),
         };
         Self::new(StatusCode::UNAUTHORIZED, error, hint)
@@ -90,7 +119,11 @@ impl From<ChainError> for ApiError {
             }
             ChainError::Refused(reason) => {
                 let error = format!("the contract refused: {reason}");
-                Self::new(StatusCode::FORBIDDEN, error, "check who holds the coupon and its uses")
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    error,
+                    "check who holds the coupon and its uses",
+                )
             }
         }
     }
@@ -116,7 +149,10 @@ impl From<GatewayError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let problem = Problem { error: self.error, hint: self.hint.into() };
+        let problem = Problem {
+            error: self.error,
+            hint: self.hint.into(),
+        };
         (self.status, Json(problem)).into_response()
     }
 }

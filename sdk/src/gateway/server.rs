@@ -24,8 +24,8 @@ use super::pages::{From, Pages};
 use super::problem::ApiError;
 use super::sessions::{OpenSession, Scope, Sessions};
 use super::wire::{
-    Answer, Challenge, ChallengeRequest, CouponAccess, Health, ListingInfo, Listings, Page, Session,
-    SourceInfo,
+    Answer, Challenge, ChallengeRequest, CouponAccess, Health, ListingInfo, Listings, Page,
+    Session, SourceInfo,
 };
 use super::{Clock, Gateway, GatewayChain, GatewayError};
 use crate::client::{CouponState, coupon_state_text};
@@ -53,12 +53,23 @@ type Answered<T> = Result<Json<T>, ApiError>;
 
 impl State {
     pub(super) fn new(gateway: Gateway, bound: SocketAddr) -> Result<Self, GatewayError> {
-        let Gateway { config, chain_id, companion, chain, takes_coupons, clock } = gateway;
+        let Gateway {
+            config,
+            chain_id,
+            companion,
+            chain,
+            takes_coupons,
+            clock,
+        } = gateway;
         let limits = config.limits;
         let origin = config.origin(bound);
         let challenges = Challenges::new(origin, chain_id, limits.challenge_seconds)?;
         Ok(Self {
-            listings: config.listings.into_iter().map(|listing| (listing.id, listing.sources)).collect(),
+            listings: config
+                .listings
+                .into_iter()
+                .map(|listing| (listing.id, listing.sources))
+                .collect(),
             pages: Pages::new(companion.clone()),
             companion,
             chain,
@@ -80,7 +91,9 @@ impl State {
     }
 
     fn serves(&self, resource: B256) -> bool {
-        self.listings.values().any(|sources| sources.contains(&resource))
+        self.listings
+            .values()
+            .any(|sources| sources.contains(&resource))
     }
 
     async fn require_access(&self, listing: u64, account: Address) -> Result<(), ApiError> {
@@ -128,7 +141,8 @@ async fn bounded(Extract(state): Shared, request: Request, next: Next) -> Respon
 }
 
 async fn unknown_route() -> ApiError {
-    let hint = "GET /v1/listings, POST /v1/challenge, POST /v1/session, GET /v1/listings/{id}/readings";
+    let hint =
+        "GET /v1/listings, POST /v1/challenge, POST /v1/session, GET /v1/listings/{id}/readings";
     ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path", hint)
 }
 
@@ -139,12 +153,19 @@ async fn wrong_method() -> ApiError {
 
 async fn health(Extract(state): Shared) -> Json<Health> {
     let sessions = state.sessions.lock().len();
-    Json(Health { status: "ok".into(), listings: state.listings.len(), sessions })
+    Json(Health {
+        status: "ok".into(),
+        listings: state.listings.len(),
+        sessions,
+    })
 }
 
 async fn listings(Extract(state): Shared) -> Answered<Listings> {
     let info = |source: &B256| -> Result<SourceInfo, ApiError> {
-        Ok(SourceInfo { source: *source, batches: state.companion.last_anchored(*source)? })
+        Ok(SourceInfo {
+            source: *source,
+            batches: state.companion.last_anchored(*source)?,
+        })
     };
     let entry = |(id, sources): (&u64, &Vec<B256>)| -> Result<ListingInfo, ApiError> {
         let sources = sources.iter().map(info).collect::<Result<_, _>>()?;
@@ -181,13 +202,25 @@ async fn coupon_access(
 ) -> Answered<Session> {
     if !state.takes_coupons {
         let error = "this gateway takes no coupons";
-        return Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, error, "buy the listing instead"));
+        return Err(ApiError::new(
+            StatusCode::NOT_IMPLEMENTED,
+            error,
+            "buy the listing instead",
+        ));
     }
     let access: CouponAccess = parse(body, r#"{"coupon": {…}, "resource", "signature"}"#)?;
-    let CouponAccess { coupon, resource, signature } = access;
+    let CouponAccess {
+        coupon,
+        resource,
+        signature,
+    } = access;
     if !state.serves(resource) {
         let error = format!("resource {resource} is not served here");
-        return Err(ApiError::new(StatusCode::NOT_FOUND, error, "GET /v1/listings names what is"));
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            error,
+            "GET /v1/listings names what is",
+        ));
     }
     // The signature's own signer reads; whether he is the holder is judged by the contract.
     let holder = signature.get(..20).map(Address::from_slice);
@@ -196,9 +229,16 @@ async fn coupon_access(
     let status = state.chain.coupon_status(&coupon).await?;
     if status.state != CouponState::Valid {
         let error = format!("the coupon is {}", coupon_state_text(status.state));
-        return Err(ApiError::new(StatusCode::FORBIDDEN, error, "get a new coupon from its issuer"));
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            error,
+            "get a new coupon from its issuer",
+        ));
     }
-    let transaction = state.chain.consume(coupon.key(), resource, signature).await?;
+    let transaction = state
+        .chain
+        .consume(coupon.key(), resource, signature)
+        .await?;
     tracing::info!(%resource, %holder, %transaction, "coupon consumed");
     state.open_session(holder, Scope::Resource(resource))
 }
@@ -218,7 +258,8 @@ async fn listing_readings(
     query: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
 ) -> Answered<Page> {
-    let wrong = |_| ApiError::bad_request("the listing is no number", "GET /v1/listings names them");
+    let wrong =
+        |_| ApiError::bad_request("the listing is no number", "GET /v1/listings names them");
     let listing: u64 = id.parse().map_err(wrong)?;
     let sources = state.sources(listing)?.to_vec();
     authorize(&state, &headers, Scope::Listing(listing)).await?;
@@ -231,7 +272,8 @@ async fn resource_readings(
     query: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
 ) -> Answered<Page> {
-    let wrong = |_| ApiError::bad_request("the resource is not 32 bytes in hex", "0x and 64 digits");
+    let wrong =
+        |_| ApiError::bad_request("the resource is not 32 bytes in hex", "0x and 64 digits");
     let resource: B256 = id.parse().map_err(wrong)?;
     authorize(&state, &headers, Scope::Resource(resource)).await?;
     page(state, vec![resource], query).await
@@ -243,7 +285,12 @@ async fn authorize(state: &State, headers: &HeaderMap, wanted: Scope) -> Result<
     let token = bearer(headers).ok_or_else(ApiError::no_session)?;
     let now_ms = state.now_ms();
     let found = state.sessions.lock().find(token, now_ms);
-    let OpenSession { account, scope, checked_ms, .. } = found.ok_or_else(ApiError::no_session)?;
+    let OpenSession {
+        account,
+        scope,
+        checked_ms,
+        ..
+    } = found.ok_or_else(ApiError::no_session)?;
     if scope != wanted {
         return Err(ApiError::wrong_scope());
     }
@@ -263,7 +310,12 @@ async fn authorize(state: &State, headers: &HeaderMap, wanted: Scope) -> Result<
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+    headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
+        .map(str::trim)
 }
 
 async fn page(
@@ -276,12 +328,16 @@ async fn page(
     let Query(PageQuery { from, limit }) = query.map_err(wrong)?;
     let from = match from.as_deref() {
         None | Some("") => From::Offset(0),
-        Some(text) => From::parse(text).ok_or_else(|| ApiError::bad_request("no such cursor", hint))?,
+        Some(text) => {
+            From::parse(text).ok_or_else(|| ApiError::bad_request("no such cursor", hint))?
+        }
     };
     let limit = limit.unwrap_or(GATEWAY_PAGE_READINGS_MAX);
     // Decryption and disk are no work for the threads that serve connections.
     let read = move || state.pages.page(&sources, from, limit);
-    let page = tokio::task::spawn_blocking(read).await.map_err(|_| GatewayError::Lost)?;
+    let page = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|_| GatewayError::Lost)?;
     Ok(Json(page?))
 }
 
@@ -293,6 +349,7 @@ fn parse<T: DeserializeOwned>(
         let hint = "send at most 16 KiB";
         ApiError::new(rejection.status(), rejection.body_text(), hint)
     })?;
-    serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}"), hint))
+    serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request(format!("the body is not as expected: {error}"), hint)
+    })
 }

@@ -37,7 +37,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(life_seconds: u64, count_max: usize) -> Self {
-        Self { open: BTreeMap::new(), life_seconds, count_max }
+        Self {
+            open: BTreeMap::new(),
+            life_seconds,
+            count_max,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,7 +65,12 @@ impl Sessions {
         getrandom::fill(&mut token).map_err(|_| GatewayError::NoRandomness)?;
         let token = hex::encode(token);
         let expires = now.saturating_add(self.life_seconds);
-        let session = OpenSession { account, scope, expires, checked_ms: now_ms };
+        let session = OpenSession {
+            account,
+            scope,
+            expires,
+            checked_ms: now_ms,
+        };
         self.open.insert(keccak256(&token), session);
         Ok(Some(Session { token, expires }))
     }
@@ -83,8 +92,13 @@ impl Sessions {
     }
 
     fn make_room_for(&mut self, account: Address) {
-        let own = self.open.iter().filter(|(_, session)| session.account == account);
-        let mut own: Vec<_> = own.map(|(token, session)| (session.expires, *token)).collect();
+        let own = self
+            .open
+            .iter()
+            .filter(|(_, session)| session.account == account);
+        let mut own: Vec<_> = own
+            .map(|(token, session)| (session.expires, *token))
+            .collect();
         own.sort_unstable();
         let surplus = (own.len() + 1).saturating_sub(GATEWAY_SESSIONS_PER_ACCOUNT_MAX);
         for (_, token) in own.into_iter().take(surplus) {
@@ -100,7 +114,9 @@ mod tests {
     const BUYER: Address = Address::repeat_byte(1);
 
     fn opened(sessions: &mut Sessions, account: Address, now_ms: u64) -> Option<Session> {
-        sessions.open(account, Scope::Listing(1), now_ms).expect("randomness")
+        sessions
+            .open(account, Scope::Listing(1), now_ms)
+            .expect("randomness")
     }
 
     #[test]
@@ -142,7 +158,12 @@ mod tests {
         let session = opened(&mut sessions, BUYER, 0).expect("room");
         assert!(!format!("{session:?}").contains(&session.token));
         sessions.mark_checked(&session.token, 5_000);
-        assert_eq!(sessions.find(&session.token, 0).map(|found| found.checked_ms), Some(5_000));
+        assert_eq!(
+            sessions
+                .find(&session.token, 0)
+                .map(|found| found.checked_ms),
+            Some(5_000)
+        );
         sessions.close(&session.token);
         assert_eq!(sessions.find(&session.token, 0), None);
     }

@@ -33,7 +33,11 @@ struct FakeChain {
 }
 
 impl GatewayChain for FakeChain {
-    fn has_access(&self, listing: u64, account: Address) -> BoxFuture<'_, Result<bool, ChainError>> {
+    fn has_access(
+        &self,
+        listing: u64,
+        account: Address,
+    ) -> BoxFuture<'_, Result<bool, ChainError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let answer = if *self.is_down.lock() {
             Err(ChainError::Unreachable("down".into()))
@@ -48,8 +52,16 @@ impl GatewayChain for FakeChain {
         coupon: &'a Coupon,
     ) -> BoxFuture<'a, Result<CouponStatus, ChainError>> {
         let is_used = self.used.lock().contains(&coupon.key());
-        let state = if is_used { CouponState::Consumed } else { CouponState::Valid };
-        let status = CouponStatus { state, remaining_uses: 1, remaining_seconds: 0 };
+        let state = if is_used {
+            CouponState::Consumed
+        } else {
+            CouponState::Valid
+        };
+        let status = CouponStatus {
+            state,
+            remaining_uses: 1,
+            remaining_seconds: 0,
+        };
         Box::pin(async move { Ok(status) })
     }
 
@@ -82,7 +94,12 @@ struct Scene {
 impl RootSource for Scene {
     fn root(&self, source: B256, seq: u64) -> BoxFuture<'_, Result<AnchoredRoot, ClientError>> {
         let batch = self.companion.batch(source, seq).expect("a batch").batch;
-        Box::pin(async move { Ok(AnchoredRoot { root: batch.root, count: batch.count }) })
+        Box::pin(async move {
+            Ok(AnchoredRoot {
+                root: batch.root,
+                count: batch.count,
+            })
+        })
     }
 
     fn last_seq(&self, source: B256) -> BoxFuture<'_, Result<u64, ClientError>> {
@@ -102,8 +119,12 @@ impl Scene {
         let companion = Arc::new(companion.expect("opens"));
         for half in [1..=READINGS / 2, READINGS / 2 + 1..=READINGS] {
             let readings = half.map(|n| Reading::new(n * 1_000, "t", Decimal::from(n)));
-            let batch = companion.prepare(SOURCE, readings.collect()).expect("stores");
-            companion.mark_anchored(SOURCE, batch.seq, B256::ZERO).expect("notes");
+            let batch = companion
+                .prepare(SOURCE, readings.collect())
+                .expect("stores");
+            companion
+                .mark_anchored(SOURCE, batch.seq, B256::ZERO)
+                .expect("notes");
         }
         let buyer = Account::random().expect("randomness");
         let chain = Arc::new(FakeChain::default());
@@ -119,7 +140,14 @@ impl Scene {
             clock: Arc::new(move || clock.load(Ordering::SeqCst)),
         };
         let handle = gateway.start().await.expect("starts");
-        Self { handle, chain, companion, now_ms, buyer, _dir: dir }
+        Self {
+            handle,
+            chain,
+            companion,
+            now_ms,
+            buyer,
+            _dir: dir,
+        }
     }
 
     fn url(&self) -> String {
@@ -131,7 +159,10 @@ impl Scene {
     }
 
     async fn session(&self) -> Session {
-        self.client().open_session(&self.buyer, LISTING).await.expect("opens")
+        self.client()
+            .open_session(&self.buyer, LISTING)
+            .await
+            .expect("opens")
     }
 
     fn pass(&self, milliseconds: u64) {
@@ -139,7 +170,11 @@ impl Scene {
     }
 
     async fn first_page_status(&self, session: &Session) -> u16 {
-        match self.client().page(session, Target::Listing(LISTING), "0", 1).await {
+        match self
+            .client()
+            .page(session, Target::Listing(LISTING), "0", 1)
+            .await
+        {
             Ok(_) => 200,
             Err(error) => status_of(error),
         }
@@ -156,7 +191,11 @@ fn config(limits: &str) -> GatewayConfig {
 
 fn status_of(error: BuyerError) -> u16 {
     match error {
-        BuyerError::Refused { status, error, hint } => {
+        BuyerError::Refused {
+            status,
+            error,
+            hint,
+        } => {
             assert!(!error.is_empty() && !hint.is_empty());
             status
         }
@@ -182,21 +221,39 @@ async fn buyer_with_access_gets_every_reading_proven() {
     let scene = Scene::new().await;
     let session = scene.session().await;
     let target = Target::Listing(LISTING);
-    let delivery = scene.client().fetch_verified(&scene, &session, target).await.expect("reads");
-    assert_eq!(delivery.readings.len(), usize::try_from(READINGS).expect("small"));
+    let delivery = scene
+        .client()
+        .fetch_verified(&scene, &session, target)
+        .await
+        .expect("reads");
+    assert_eq!(
+        delivery.readings.len(),
+        usize::try_from(READINGS).expect("small")
+    );
     assert_eq!((delivery.batches, delivery.erased.len()), (2, 0));
-    assert_eq!(delivery.readings[41].reading, Reading::new(42_000, "t", Decimal::from(42)));
+    assert_eq!(
+        delivery.readings[41].reading,
+        Reading::new(42_000, "t", Decimal::from(42))
+    );
     scene.handle.shutdown().await.expect("stops");
 }
 
 #[tokio::test]
 async fn erased_record_is_reported_and_the_rest_still_proves_itself() {
     let scene = Scene::new().await;
-    let erased = RecordId { source: SOURCE, seq: 2, index: 5 };
+    let erased = RecordId {
+        source: SOURCE,
+        seq: 2,
+        index: 5,
+    };
     scene.companion.erase(&[erased]).expect("erases");
     let session = scene.session().await;
     let target = Target::Listing(LISTING);
-    let delivery = scene.client().fetch_verified(&scene, &session, target).await.expect("reads");
+    let delivery = scene
+        .client()
+        .fetch_verified(&scene, &session, target)
+        .await
+        .expect("reads");
     assert_eq!(delivery.erased, [erased]);
 }
 
@@ -204,16 +261,27 @@ async fn erased_record_is_reported_and_the_rest_still_proves_itself() {
 async fn stranger_gets_no_session() {
     let scene = Scene::new().await;
     let stranger = Account::random().expect("randomness");
-    let refused = scene.client().open_session(&stranger, LISTING).await.expect_err("no access");
+    let refused = scene
+        .client()
+        .open_session(&stranger, LISTING)
+        .await
+        .expect_err("no access");
     assert_eq!(status_of(refused), 403);
-    let unknown = scene.client().open_session(&scene.buyer, 99).await.expect_err("no listing");
+    let unknown = scene
+        .client()
+        .open_session(&scene.buyer, 99)
+        .await
+        .expect_err("no listing");
     assert_eq!(status_of(unknown), 404);
 }
 
 #[tokio::test]
 async fn readings_need_a_living_session() {
     let scene = Scene::new().await;
-    let made_up = Session { token: "00".repeat(32), expires: u64::MAX };
+    let made_up = Session {
+        token: "00".repeat(32),
+        expires: u64::MAX,
+    };
     assert_eq!(scene.first_page_status(&made_up).await, 401);
     let session = scene.session().await;
     assert_eq!(scene.first_page_status(&session).await, 200);
@@ -248,7 +316,11 @@ async fn silent_node_grants_nothing_and_closes_nothing() {
     *scene.chain.is_down.lock() = true;
     scene.pass(10_000);
     assert_eq!(scene.first_page_status(&session).await, 502);
-    let refused = scene.client().open_session(&scene.buyer, LISTING).await.expect_err("down");
+    let refused = scene
+        .client()
+        .open_session(&scene.buyer, LISTING)
+        .await
+        .expect_err("down");
     assert_eq!(status_of(refused), 502);
     *scene.chain.is_down.lock() = false;
     assert_eq!(scene.first_page_status(&session).await, 200);
@@ -258,7 +330,10 @@ async fn silent_node_grants_nothing_and_closes_nothing() {
 async fn session_of_one_scope_reads_no_other() {
     let scene = Scene::new().await;
     let session = scene.session().await;
-    let refused = scene.client().page(&session, Target::Resource(SOURCE), "0", 1).await;
+    let refused = scene
+        .client()
+        .page(&session, Target::Resource(SOURCE), "0", 1)
+        .await;
     assert_eq!(status_of(refused.expect_err("another scope")), 403);
 }
 
@@ -272,8 +347,14 @@ async fn coupon_opens_a_session_once() {
     let open = || client.open_session_with_coupon(&coupon, SOURCE, signature.clone());
     let session = open().await.expect("opens");
     let target = Target::Resource(SOURCE);
-    let delivery = client.fetch_verified(&scene, &session, target).await.expect("reads");
-    assert_eq!(delivery.readings.len(), usize::try_from(READINGS).expect("small"));
+    let delivery = client
+        .fetch_verified(&scene, &session, target)
+        .await
+        .expect("reads");
+    assert_eq!(
+        delivery.readings.len(),
+        usize::try_from(READINGS).expect("small")
+    );
     assert_eq!(status_of(open().await.expect_err("used")), 403);
 }
 
@@ -281,11 +362,17 @@ async fn coupon_opens_a_session_once() {
 async fn coupon_for_a_foreign_resource_or_with_a_bad_signature_is_refused() {
     let scene = Scene::new().await;
     let client = scene.client();
-    let foreign = client.open_session_with_coupon(&coupon(), B256::ZERO, vec![0; 85].into()).await;
+    let foreign = client
+        .open_session_with_coupon(&coupon(), B256::ZERO, vec![0; 85].into())
+        .await;
     assert_eq!(status_of(foreign.expect_err("not served")), 404);
-    let short = client.open_session_with_coupon(&coupon(), SOURCE, vec![0; 3].into()).await;
+    let short = client
+        .open_session_with_coupon(&coupon(), SOURCE, vec![0; 3].into())
+        .await;
     assert_eq!(status_of(short.expect_err("too short")), 400);
-    let bad = client.open_session_with_coupon(&coupon(), SOURCE, vec![0; 30].into()).await;
+    let bad = client
+        .open_session_with_coupon(&coupon(), SOURCE, vec![0; 30].into())
+        .await;
     assert_eq!(status_of(bad.expect_err("contract refuses")), 403);
     assert!(scene.chain.used.lock().is_empty());
 }
@@ -304,7 +391,11 @@ async fn full_house_answers_busy() {
     scene.session().await;
     let other = Account::random().expect("randomness");
     scene.chain.buyers.lock().insert(other.address());
-    let refused = scene.client().open_session(&other, LISTING).await.expect_err("full");
+    let refused = scene
+        .client()
+        .open_session(&other, LISTING)
+        .await
+        .expect_err("full");
     assert_eq!(status_of(refused), 503);
 }
 
@@ -320,15 +411,38 @@ async fn every_wrong_request_is_answered_with_error_and_hint() {
         (http.get(format!("{url}/nowhere")), 404),
         (http.get(format!("{url}/v1/session")), 405),
         (http.post(format!("{url}/v1/challenge")).body("{"), 400),
-        (http.post(format!("{url}/v1/challenge")).body("{\"listing\":3,\"account\":\"me\"}"), 400),
-        (http.post(format!("{url}/v1/session")).body(vec![0xFF; 50]), 400),
+        (
+            http.post(format!("{url}/v1/challenge"))
+                .body("{\"listing\":3,\"account\":\"me\"}"),
+            400,
+        ),
+        (
+            http.post(format!("{url}/v1/session")).body(vec![0xFF; 50]),
+            400,
+        ),
         (http.post(format!("{url}/v1/session")).body(large), 413),
         (http.get(&readings), 401),
         (http.get(&readings).header("Authorization", "Basic x"), 401),
-        (http.get(format!("{url}/v1/listings/x/readings")).bearer_auth(&session.token), 400),
-        (http.get(format!("{readings}?from=x")).bearer_auth(&session.token), 400),
-        (http.get(format!("{readings}?limit=-1")).bearer_auth(&session.token), 400),
-        (http.get(format!("{url}/v1/resources/0x12/readings")).bearer_auth(&session.token), 400),
+        (
+            http.get(format!("{url}/v1/listings/x/readings"))
+                .bearer_auth(&session.token),
+            400,
+        ),
+        (
+            http.get(format!("{readings}?from=x"))
+                .bearer_auth(&session.token),
+            400,
+        ),
+        (
+            http.get(format!("{readings}?limit=-1"))
+                .bearer_auth(&session.token),
+            400,
+        ),
+        (
+            http.get(format!("{url}/v1/resources/0x12/readings"))
+                .bearer_auth(&session.token),
+            400,
+        ),
     ];
     for (request, status) in requests {
         let request = request.build().expect("a request");
@@ -337,7 +451,10 @@ async fn every_wrong_request_is_answered_with_error_and_hint() {
         assert_eq!(response.status().as_u16(), status, "{shown}");
         let body = response.bytes().await.expect("a body");
         let problem: Problem = serde_json::from_slice(&body).expect("JSON");
-        assert!(!problem.error.is_empty() && !problem.hint.is_empty(), "{shown}");
+        assert!(
+            !problem.error.is_empty() && !problem.hint.is_empty(),
+            "{shown}"
+        );
     }
 }
 
@@ -345,7 +462,10 @@ async fn every_wrong_request_is_answered_with_error_and_hint() {
 async fn page_is_bounded_whatever_is_asked_for() {
     let scene = Scene::new().await;
     let session = scene.session().await;
-    let page = scene.client().page(&session, Target::Listing(LISTING), "", 1_000_000).await;
+    let page = scene
+        .client()
+        .page(&session, Target::Listing(LISTING), "", 1_000_000)
+        .await;
     let page = page.expect("reads");
     assert_eq!(page.readings.len(), GATEWAY_PAGE_READINGS_MAX);
     assert!(page.next.is_some());
@@ -354,10 +474,15 @@ async fn page_is_bounded_whatever_is_asked_for() {
 #[tokio::test]
 async fn health_and_listings_are_open_to_everybody() {
     let scene = Scene::new().await;
-    let health = reqwest::get(format!("{}/healthz", scene.url())).await.expect("an answer");
+    let health = reqwest::get(format!("{}/healthz", scene.url()))
+        .await
+        .expect("an answer");
     assert!(health.text().await.expect("text").contains("\"ok\""));
     let listings = scene.client().listings().await.expect("reads").listings;
-    assert_eq!((listings[0].id, listings[0].sources[0].batches), (LISTING, 2));
+    assert_eq!(
+        (listings[0].id, listings[0].sources[0].batches),
+        (LISTING, 2)
+    );
 }
 
 #[tokio::test]
@@ -373,8 +498,15 @@ async fn taken_port_is_a_clear_error() {
         takes_coupons: false,
         clock: Arc::new(|| 0),
     };
-    let error = second.start().await.expect_err("the port is taken").to_string();
-    assert!(error.contains(&scene.handle.address().to_string()), "{error}");
+    let error = second
+        .start()
+        .await
+        .expect_err("the port is taken")
+        .to_string();
+    assert!(
+        error.contains(&scene.handle.address().to_string()),
+        "{error}"
+    );
 }
 
 /// What a dishonest gateway might do to a page on its way, and that the buyer sees it.
@@ -391,13 +523,17 @@ mod dishonest {
         let (client, bearer) = (scene.client(), session.clone());
         let pass_on = move |Query(query): Query<BTreeMap<String, String>>| async move {
             let from = query.get("from").cloned().unwrap_or_default();
-            let page = client.page(&bearer, Target::Listing(LISTING), &from, 500).await;
+            let page = client
+                .page(&bearer, Target::Listing(LISTING), &from, 500)
+                .await;
             let mut page = page.expect("the honest gateway answers");
             change(&mut page);
             Json(page)
         };
         let router = Router::new().route("/v1/listings/{id}/readings", get(pass_on));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("listens");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         let buyer = GatewayBuyer::new(&url).expect("a URL");
@@ -436,22 +572,34 @@ mod dishonest {
             page.readings.truncate(10);
             page.next = None;
         });
-        assert!(matches!(cut_off.await, Err(BuyerError::Incomplete { found: 10, .. })));
+        assert!(matches!(
+            cut_off.await,
+            Err(BuyerError::Incomplete { found: 10, .. })
+        ));
     }
 
     #[tokio::test]
     async fn withheld_batch_is_reported() {
         let scene = Scene::new().await;
         let session = scene.session().await;
-        let last = scene.companion.prepare(SOURCE, vec![Reading::new(9_000_000, "t", Decimal::from(1))]);
+        let last = scene
+            .companion
+            .prepare(SOURCE, vec![Reading::new(9_000_000, "t", Decimal::from(1))]);
         let honest = scene.client();
         let target = Target::Listing(LISTING);
-        let delivery = honest.fetch_verified(&scene, &session, target).await.expect("reads");
+        let delivery = honest
+            .fetch_verified(&scene, &session, target)
+            .await
+            .expect("reads");
         assert_eq!(delivery.withheld, []);
         let seq = last.expect("stores").seq;
         struct Later(Scene);
         impl RootSource for Later {
-            fn root(&self, source: B256, seq: u64) -> BoxFuture<'_, Result<AnchoredRoot, ClientError>> {
+            fn root(
+                &self,
+                source: B256,
+                seq: u64,
+            ) -> BoxFuture<'_, Result<AnchoredRoot, ClientError>> {
                 self.0.root(source, seq)
             }
             fn last_seq(&self, _: B256) -> BoxFuture<'_, Result<u64, ClientError>> {
@@ -459,7 +607,10 @@ mod dishonest {
             }
         }
         let later = Later(scene);
-        let delivery = honest.fetch_verified(&later, &session, target).await.expect("reads");
+        let delivery = honest
+            .fetch_verified(&later, &session, target)
+            .await
+            .expect("reads");
         assert_eq!(delivery.withheld, [(SOURCE, seq)]);
     }
 

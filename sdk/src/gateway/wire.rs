@@ -60,7 +60,14 @@ pub use typed::Access;
 impl Challenge {
     /// The text that is signed, made of the fields. Both sides make it themselves.
     pub fn text(&self) -> String {
-        let Self { gateway, listing, account, expires, nonce, .. } = self;
+        let Self {
+            gateway,
+            listing,
+            account,
+            expires,
+            nonce,
+            ..
+        } = self;
         format!(
             "I want to read data I have access to.\n\nGateway: {gateway}\nListing: {listing}\n\
              Account: {account}\nExpires: {expires}\nNonce: {nonce}"
@@ -87,7 +94,13 @@ impl Challenge {
 /// The EIP-712 domain of a challenge.
 pub fn access_domain(chain_id: u64) -> Eip712Domain {
     let chain_id = alloy_primitives::U256::from(chain_id);
-    Eip712Domain::new(Some("MedinaGateway".into()), Some("1".into()), Some(chain_id), None, None)
+    Eip712Domain::new(
+        Some("MedinaGateway".into()),
+        Some("1".into()),
+        Some(chain_id),
+        None,
+        None,
+    )
 }
 
 /// How a challenge was signed.
@@ -143,7 +156,10 @@ pub struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("expires", &self.expires).finish_non_exhaustive()
+        formatter
+            .debug_struct("Session")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 

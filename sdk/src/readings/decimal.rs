@@ -95,7 +95,11 @@ impl TryFrom<String> for Decimal {
     fn try_from(text: String) -> Result<Self, DecimalError> {
         let decimal = Self::parse(&text)?;
         // A plus would be dropped silently, and with it the record's hash.
-        if decimal.0 == text { Ok(decimal) } else { Err(DecimalError(text)) }
+        if decimal.0 == text {
+            Ok(decimal)
+        } else {
+            Err(DecimalError(text))
+        }
     }
 }
 
@@ -128,12 +132,17 @@ mod tests {
             assert_eq!(Decimal::parse(text).expect(text).as_str(), text);
         }
         assert_eq!(Decimal::parse("+1").expect("plus").as_str(), "1");
-        assert_eq!(Decimal::parse_with_comma("-1,5").expect("comma").as_str(), "-1.5");
+        assert_eq!(
+            Decimal::parse_with_comma("-1,5").expect("comma").as_str(),
+            "-1.5"
+        );
     }
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "-", ".", "NaN", "inf", "1,000.5", "1.2.3", "0x10", "1e", "e5", "+-1", "1 2", "٣"] {
+        for text in [
+            "", "-", ".", "NaN", "inf", "1,000.5", "1.2.3", "0x10", "1e", "e5", "+-1", "1 2", "٣",
+        ] {
             assert!(Decimal::parse(text).is_err(), "{text}");
         }
         assert!(Decimal::parse(&"1".repeat(DECIMAL_CHARS_MAX + 1)).is_err());

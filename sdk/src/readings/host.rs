@@ -61,15 +61,23 @@ impl HostSampler {
     fn values(&self) -> [Decimal; 8] {
         let disks = self.disks.list().iter();
         let networks = self.networks.list();
-        let received = networks.values().fold(0_u64, |sum, net| sum.saturating_add(net.total_received()));
-        let sent = networks.values().fold(0_u64, |sum, net| sum.saturating_add(net.total_transmitted()));
+        let received = networks
+            .values()
+            .fold(0_u64, |sum, net| sum.saturating_add(net.total_received()));
+        let sent = networks.values().fold(0_u64, |sum, net| {
+            sum.saturating_add(net.total_transmitted())
+        });
         [
             two_decimals(System::load_average().one),
             two_decimals(f64::from(self.system.global_cpu_usage())),
             self.system.used_memory().into(),
             self.system.available_memory().into(),
             self.system.used_swap().into(),
-            disks.fold(0_u64, |sum, disk| sum.saturating_add(disk.available_space())).into(),
+            disks
+                .fold(0_u64, |sum, disk| {
+                    sum.saturating_add(disk.available_space())
+                })
+                .into(),
             received.into(),
             sent.into(),
         ]
@@ -90,7 +98,10 @@ mod tests {
     fn sample_has_every_property_at_the_given_time() {
         let mut sampler = HostSampler::new();
         let sample = sampler.sample(1_000);
-        let properties: Vec<_> = sample.iter().map(|reading| reading.property.as_str()).collect();
+        let properties: Vec<_> = sample
+            .iter()
+            .map(|reading| reading.property.as_str())
+            .collect();
         assert_eq!(properties, HOST_PROPERTIES);
         assert!(sample.iter().all(|reading| reading.time_ms == 1_000));
         assert!(sample.iter().all(|reading| reading.to_record().is_ok()));

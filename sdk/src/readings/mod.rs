@@ -60,7 +60,12 @@ pub struct Reading {
 impl Reading {
     /// A reading without labels.
     pub fn new(time_ms: u64, property: impl Into<String>, value: Decimal) -> Self {
-        Self { labels: BTreeMap::new(), property: property.into(), time_ms, value }
+        Self {
+            labels: BTreeMap::new(),
+            property: property.into(),
+            time_ms,
+            value,
+        }
     }
 
     /// The same reading with one more label.
@@ -107,7 +112,10 @@ impl Reading {
                 return Err(ReadingError::BadName(name.chars().take(40).collect()));
             }
         }
-        let labels_fit = self.labels.values().all(|value| value.len() <= LABEL_BYTES_MAX);
+        let labels_fit = self
+            .labels
+            .values()
+            .all(|value| value.len() <= LABEL_BYTES_MAX);
         if self.labels.len() > LABELS_MAX || !labels_fit {
             return Err(ReadingError::BadLabels);
         }
@@ -137,13 +145,25 @@ mod tests {
     #[test]
     fn other_spellings_of_a_reading_are_refused() {
         let spaced = r#"{"labels":{}, "property":"t","time":1,"value":"1"}"#;
-        assert_eq!(Reading::from_record(spaced.as_bytes()), Err(ReadingError::NotCanonical));
+        assert_eq!(
+            Reading::from_record(spaced.as_bytes()),
+            Err(ReadingError::NotCanonical)
+        );
         let extra = r#"{"labels":{},"property":"t","time":1,"value":"1","x":1}"#;
-        assert!(matches!(Reading::from_record(extra.as_bytes()), Err(ReadingError::Malformed(_))));
+        assert!(matches!(
+            Reading::from_record(extra.as_bytes()),
+            Err(ReadingError::Malformed(_))
+        ));
         let twice = r#"{"labels":{"a":"1","a":"2"},"property":"t","time":1,"value":"1"}"#;
-        assert_eq!(Reading::from_record(twice.as_bytes()), Err(ReadingError::NotCanonical));
+        assert_eq!(
+            Reading::from_record(twice.as_bytes()),
+            Err(ReadingError::NotCanonical)
+        );
         let no_number = r#"{"labels":{},"property":"t","time":1,"value":"one"}"#;
-        assert!(matches!(Reading::from_record(no_number.as_bytes()), Err(ReadingError::Malformed(_))));
+        assert!(matches!(
+            Reading::from_record(no_number.as_bytes()),
+            Err(ReadingError::Malformed(_))
+        ));
     }
 
     #[test]
@@ -152,7 +172,9 @@ mod tests {
         long.property = "x".repeat(NAME_BYTES_MAX + 1);
         assert!(matches!(long.to_record(), Err(ReadingError::BadName(_))));
         let mut many = reading();
-        many.labels = (0..=LABELS_MAX).map(|n| (n.to_string(), String::new())).collect();
+        many.labels = (0..=LABELS_MAX)
+            .map(|n| (n.to_string(), String::new()))
+            .collect();
         assert_eq!(many.to_record(), Err(ReadingError::BadLabels));
     }
 

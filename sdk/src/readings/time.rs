@@ -28,7 +28,11 @@ pub(super) fn parse_instant(text: &str, order: DateOrder) -> Option<u64> {
     }
     let (date, time) = split_date_time(text);
     let date = parse_date(date, order)?;
-    let time = if time.is_empty() { NaiveTime::MIN } else { parse_clock(time)? };
+    let time = if time.is_empty() {
+        NaiveTime::MIN
+    } else {
+        parse_clock(time)?
+    };
     to_millis(date.and_time(time))
 }
 
@@ -65,7 +69,11 @@ fn ambiguous_parts(text: &str) -> Option<(u32, u32)> {
     let parts = date_parts(date)?;
     let starts_with_year = parts[0].len() == 4;
     let number = |part: &str| part.parse::<u32>().ok().filter(|_| part.len() <= 2);
-    if starts_with_year { None } else { Some((number(parts[0])?, number(parts[1])?)) }
+    if starts_with_year {
+        None
+    } else {
+        Some((number(parts[0])?, number(parts[1])?))
+    }
 }
 
 /// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size: seconds
@@ -89,7 +97,10 @@ fn parse_unix(text: &str) -> Option<u64> {
 
 /// Splits at the `T` or first space after the date, and drops a trailing `Z` or `UTC`.
 fn split_date_time(text: &str) -> (&str, &str) {
-    let text = text.trim_end_matches("UTC").trim_end_matches(['Z', 'z']).trim_end();
+    let text = text
+        .trim_end_matches("UTC")
+        .trim_end_matches(['Z', 'z'])
+        .trim_end();
     let is_split = |(place, c): (usize, char)| {
         let after_digit = text[..place].ends_with(|before: char| before.is_ascii_digit());
         (c == ' ' || c == 'T' || c == 't') && after_digit && place >= 6
@@ -131,7 +142,11 @@ fn parse_compact_date(date: &str) -> Option<NaiveDate> {
     if date.len() != 8 || !date.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    NaiveDate::from_ymd_opt(date[..4].parse().ok()?, date[4..6].parse().ok()?, date[6..].parse().ok()?)
+    NaiveDate::from_ymd_opt(
+        date[..4].parse().ok()?,
+        date[4..6].parse().ok()?,
+        date[6..].parse().ok()?,
+    )
 }
 
 /// Four digits, or two: 70-99 are of the last century.
@@ -150,10 +165,14 @@ fn parse_month(text: &str) -> Option<u32> {
 }
 
 fn month_by_name(text: &str) -> Option<u32> {
-    const NAMES: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const NAMES: [&str; 12] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
     let start = text.get(..3)?.to_ascii_lowercase();
-    (1_u32..).zip(NAMES).find(|(_, name)| *name == start).map(|(number, _)| number)
+    (1_u32..)
+        .zip(NAMES)
+        .find(|(_, name)| *name == start)
+        .map(|(number, _)| number)
 }
 
 /// 18:00, 18:00:00.5, 18.00.00, 6:00 PM or a bare hour. An offset behind any of them is refused:
@@ -222,10 +241,20 @@ mod tests {
             "1078920000000000",
             "2004-03-10 12:00:00 UTC",
         ] {
-            assert_eq!(parse_instant(text, DateOrder::DayMonth), Some(NOON), "{text}");
+            assert_eq!(
+                parse_instant(text, DateOrder::DayMonth),
+                Some(NOON),
+                "{text}"
+            );
         }
-        assert_eq!(parse_instant("3/10/2004 12:00", DateOrder::MonthDay), Some(NOON));
-        assert_eq!(parse_pair("10/03/2004", "12:00:00", DateOrder::DayMonth), Some(NOON));
+        assert_eq!(
+            parse_instant("3/10/2004 12:00", DateOrder::MonthDay),
+            Some(NOON)
+        );
+        assert_eq!(
+            parse_pair("10/03/2004", "12:00:00", DateOrder::DayMonth),
+            Some(NOON)
+        );
         assert_eq!(parse_parts([2004, 3, 10, 12, 0, 0]), Some(NOON));
     }
 
@@ -240,7 +269,16 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "noon", "2004-13-01", "31/02/2004", "25:00", "1969-12-31", "12", "2004-03-10 24:61"] {
+        for text in [
+            "",
+            "noon",
+            "2004-13-01",
+            "31/02/2004",
+            "25:00",
+            "1969-12-31",
+            "12",
+            "2004-03-10 24:61",
+        ] {
             assert_eq!(parse_instant(text, DateOrder::DayMonth), None, "{text}");
         }
     }

@@ -51,7 +51,8 @@ impl Account {
         let digits = text.trim();
         let digits = digits.strip_prefix("0x").unwrap_or(digits);
         let mut bytes = Zeroizing::new([0_u8; 32]);
-        hex::decode_to_slice(digits, bytes.as_mut_slice()).map_err(|_| WalletError::BadPrivateKey)?;
+        hex::decode_to_slice(digits, bytes.as_mut_slice())
+            .map_err(|_| WalletError::BadPrivateKey)?;
         Self::from_bytes(&bytes)
     }
 
@@ -73,16 +74,23 @@ impl Account {
 
     /// Signs an EIP-1559 transaction as it stands.
     pub fn sign_transaction(&self, mut tx: TxEip1559) -> Result<SignedTransaction, WalletError> {
-        let signature =
-            self.signer.sign_transaction_sync(&mut tx).map_err(|_| WalletError::Sign)?;
+        let signature = self
+            .signer
+            .sign_transaction_sync(&mut tx)
+            .map_err(|_| WalletError::Sign)?;
         let signed = tx.into_signed(signature);
         let raw = alloy_consensus::TxEnvelope::from(signed.clone()).encoded_2718();
-        Ok(SignedTransaction { hash: *signed.hash(), raw: raw.into() })
+        Ok(SignedTransaction {
+            hash: *signed.hash(),
+            raw: raw.into(),
+        })
     }
 
     /// Signs a message as `personal_sign` does (EIP-191).
     pub fn sign_message(&self, message: &[u8]) -> Result<Signature, WalletError> {
-        self.signer.sign_message_sync(message).map_err(|_| WalletError::Sign)
+        self.signer
+            .sign_message_sync(message)
+            .map_err(|_| WalletError::Sign)
     }
 
     /// Signs a struct of a contract's (EIP-712).
@@ -105,26 +113,35 @@ impl Account {
 
     /// Signs a hash that was made by a rule the caller answers for.
     pub fn sign_hash(&self, hash: B256) -> Result<Signature, WalletError> {
-        self.signer.sign_hash_sync(&hash).map_err(|_| WalletError::Sign)
+        self.signer
+            .sign_hash_sync(&hash)
+            .map_err(|_| WalletError::Sign)
     }
 
     /// The signer's address in front of a signature: the form of the contracts' signatures where
     /// no argument names the signer.
     pub fn packed(&self, signature: &Signature) -> Bytes {
-        [self.address().as_slice(), &signature.as_bytes()].concat().into()
+        [self.address().as_slice(), &signature.as_bytes()]
+            .concat()
+            .into()
     }
 }
 
 impl fmt::Debug for Account {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Account").field(&self.address()).finish()
+        formatter
+            .debug_tuple("Account")
+            .field(&self.address())
+            .finish()
     }
 }
 
 /// Who signed a message with `personal_sign`.
 pub fn recover_message(message: &[u8], signature: &[u8]) -> Result<Address, WalletError> {
     let signature = Signature::from_raw(signature).map_err(|_| WalletError::BadSignature)?;
-    signature.recover_address_from_msg(message).map_err(|_| WalletError::BadSignature)
+    signature
+        .recover_address_from_msg(message)
+        .map_err(|_| WalletError::BadSignature)
 }
 
 /// Who signed a contract's struct.
@@ -135,5 +152,7 @@ pub fn recover_typed<T: SolStruct>(
 ) -> Result<Address, WalletError> {
     let signature = Signature::from_raw(signature).map_err(|_| WalletError::BadSignature)?;
     let hash = payload.eip712_signing_hash(domain);
-    signature.recover_address_from_prehash(&hash).map_err(|_| WalletError::BadSignature)
+    signature
+        .recover_address_from_prehash(&hash)
+        .map_err(|_| WalletError::BadSignature)
 }

@@ -37,7 +37,10 @@ impl KeystoreDir {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, WalletError> {
         let path = path.into();
         if !path.is_dir() {
-            make_private_dir(&path).map_err(|source| WalletError::Io { path: path.clone(), source })?;
+            make_private_dir(&path).map_err(|source| WalletError::Io {
+                path: path.clone(),
+                source,
+            })?;
         }
         Ok(Self { path })
     }
@@ -65,7 +68,12 @@ impl KeystoreDir {
         finished.map(|()| KeystoreEntry { address, path })
     }
 
-    fn write_draft(&self, account: &Account, password: &str, draft: &Path) -> Result<(), WalletError> {
+    fn write_draft(
+        &self,
+        account: &Account,
+        password: &str,
+        draft: &Path,
+    ) -> Result<(), WalletError> {
         let name = draft.file_name().and_then(|name| name.to_str());
         let key = account.to_bytes();
         PrivateKeySigner::encrypt_keystore(&self.path, &mut OsRng, key.as_slice(), password, name)
@@ -78,11 +86,19 @@ impl KeystoreDir {
 
     /// Every account of the folder, by address. Files that are no keystores are passed over.
     pub fn list(&self) -> Result<Vec<KeystoreEntry>, WalletError> {
-        let io = |source| WalletError::Io { path: self.path.clone(), source };
+        let io = |source| WalletError::Io {
+            path: self.path.clone(),
+            source,
+        };
         let mut entries = Vec::new();
-        for file in fs::read_dir(&self.path).map_err(io)?.take(KEYSTORE_FILES_MAX) {
+        for file in fs::read_dir(&self.path)
+            .map_err(io)?
+            .take(KEYSTORE_FILES_MAX)
+        {
             let path = file.map_err(io)?.path();
-            let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+            let hidden = path
+                .file_name()
+                .is_none_or(|name| name.to_string_lossy().starts_with('.'));
             if hidden || !path.is_file() {
                 continue;
             }
@@ -97,13 +113,19 @@ impl KeystoreDir {
     pub fn unlock(&self, address: Address, password: &str) -> Result<Account, WalletError> {
         let entries = self.list()?;
         let found = entries.into_iter().find(|entry| entry.address == address);
-        let unknown = || WalletError::UnknownAccount { address, path: self.path.clone() };
+        let unknown = || WalletError::UnknownAccount {
+            address,
+            path: self.path.clone(),
+        };
         Self::unlock_file(&found.ok_or_else(unknown)?.path, password)
     }
 
     /// Opens one keystore file, wherever it lies.
     pub fn unlock_file(path: &Path, password: &str) -> Result<Account, WalletError> {
-        let bad = |reason: String| WalletError::BadKeystore { path: path.to_owned(), reason };
+        let bad = |reason: String| WalletError::BadKeystore {
+            path: path.to_owned(),
+            reason,
+        };
         let json = read_json(path)?;
         check_v3(&json).map_err(bad)?;
         let named = address_in(&json);
@@ -111,9 +133,10 @@ impl KeystoreDir {
             .map_err(|_| WalletError::WrongPassword(named.unwrap_or_default()))?;
         let account = Account::from_signer(signer);
         match named {
-            Some(address) if address != account.address() => {
-                Err(bad(format!("it names {address} but holds the key of {}", account.address())))
-            }
+            Some(address) if address != account.address() => Err(bad(format!(
+                "it names {address} but holds the key of {}",
+                account.address()
+            ))),
             _ => Ok(account),
         }
     }
@@ -131,12 +154,21 @@ fn publish(address: Address, draft: &Path, path: &Path) -> Result<(), WalletErro
         file.write_all(json.to_string().as_bytes())?;
         file.sync_all()
     };
-    write().map_err(|source| WalletError::Io { path: path.to_owned(), source })
+    write().map_err(|source| WalletError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read_json(path: &Path) -> Result<Value, WalletError> {
-    let io = |source| WalletError::Io { path: path.to_owned(), source };
-    let bad = |reason: &str| WalletError::BadKeystore { path: path.to_owned(), reason: reason.into() };
+    let io = |source| WalletError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let bad = |reason: &str| WalletError::BadKeystore {
+        path: path.to_owned(),
+        reason: reason.into(),
+    };
     let mut text = String::new();
     let file = fs::File::open(path).map_err(io)?;
     file.take(KEYSTORE_BYTES_MAX + 1)
@@ -150,7 +182,11 @@ fn read_json(path: &Path) -> Result<Value, WalletError> {
 
 fn address_in(json: &Value) -> Option<Address> {
     let is_keystore = json.get("crypto").is_some_and(Value::is_object);
-    json.get("address")?.as_str()?.parse().ok().filter(|_| is_keystore)
+    json.get("address")?
+        .as_str()?
+        .parse()
+        .ok()
+        .filter(|_| is_keystore)
 }
 
 /// Whether the library can decrypt this without a panic and without harm.
@@ -200,7 +236,9 @@ fn check_scrypt(parameters: &Value) -> Result<(), String> {
     }
     match work {
         Some(work) if work <= SCRYPT_MEMORY_BYTES_MAX => Ok(()),
-        _ => Err(format!("its scrypt parameters ask for more than {SCRYPT_MEMORY_BYTES_MAX} bytes")),
+        _ => Err(format!(
+            "its scrypt parameters ask for more than {SCRYPT_MEMORY_BYTES_MAX} bytes"
+        )),
     }
 }
 
@@ -210,14 +248,19 @@ fn check_pbkdf2(parameters: &Value) -> Result<(), String> {
     }
     match parameters["c"].as_u64() {
         Some(rounds) if (1..=PBKDF2_ROUNDS_MAX).contains(&rounds) => Ok(()),
-        _ => Err(format!("kdfparams.c is not between 1 and {PBKDF2_ROUNDS_MAX}")),
+        _ => Err(format!(
+            "kdfparams.c is not between 1 and {PBKDF2_ROUNDS_MAX}"
+        )),
     }
 }
 
 #[cfg(unix)]
 fn make_private_dir(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 #[cfg(not(unix))]

@@ -20,10 +20,14 @@ pub use mnemonic::{Mnemonic, TEST_MNEMONIC};
 #[derive(Debug, Error)]
 pub enum WalletError {
     /// Not 32 bytes in hex, or not a number of the curve.
-    #[error("not a private key: expected 64 hex digits, optionally after 0x, of a valid secp256k1 key")]
+    #[error(
+        "not a private key: expected 64 hex digits, optionally after 0x, of a valid secp256k1 key"
+    )]
     BadPrivateKey,
     /// The words are no BIP-39 phrase.
-    #[error("not a BIP-39 mnemonic: expected 12, 15, 18, 21 or 24 English words with a valid checksum")]
+    #[error(
+        "not a BIP-39 mnemonic: expected 12, 15, 18, 21 or 24 English words with a valid checksum"
+    )]
     BadMnemonic,
     /// A phrase of this many words does not exist.
     #[error("a mnemonic has 12, 15, 18, 21 or 24 words, not {0}")]

@@ -40,15 +40,22 @@ fn new_mnemonics_have_their_words_and_read_back() {
         assert_eq!(mnemonic.phrase().split(' ').count(), words);
         assert!(Mnemonic::parse(mnemonic.phrase()).is_ok());
     }
-    assert!(matches!(Mnemonic::random(13), Err(WalletError::BadWordCount(13))));
-    let two = [Mnemonic::random(12), Mnemonic::random(12)].map(|m| m.expect("randomness").phrase().to_owned());
+    assert!(matches!(
+        Mnemonic::random(13),
+        Err(WalletError::BadWordCount(13))
+    ));
+    let two = [Mnemonic::random(12), Mnemonic::random(12)]
+        .map(|m| m.expect("randomness").phrase().to_owned());
     assert_ne!(two[0], two[1]);
 }
 
 #[test]
 fn index_behind_the_hardened_limit_is_refused() {
     let mnemonic = Mnemonic::parse(TEST_MNEMONIC).expect("valid");
-    assert!(matches!(mnemonic.account(1 << 31), Err(WalletError::BadIndex(_))));
+    assert!(matches!(
+        mnemonic.account(1 << 31),
+        Err(WalletError::BadIndex(_))
+    ));
 }
 
 #[test]
@@ -58,11 +65,20 @@ fn nothing_printed_holds_a_secret() {
     let shown = [
         format!("{mnemonic:?}"),
         format!("{:?}", first()),
-        format!("{:?} {0}", Mnemonic::parse(&wrong).expect_err("wrong checksum")),
-        format!("{:?} {0}", Account::from_private_key(&FIRST_KEY[..60]).expect_err("too short")),
+        format!(
+            "{:?} {0}",
+            Mnemonic::parse(&wrong).expect_err("wrong checksum")
+        ),
+        format!(
+            "{:?} {0}",
+            Account::from_private_key(&FIRST_KEY[..60]).expect_err("too short")
+        ),
     ];
     for text in shown {
-        assert!(!text.contains("test") && !text.contains("zebra") && !text.contains("ac0974be"), "{text}");
+        assert!(
+            !text.contains("test") && !text.contains("zebra") && !text.contains("ac0974be"),
+            "{text}"
+        );
     }
 }
 
@@ -85,12 +101,21 @@ fn transaction_is_recovered_to_its_sender() {
 #[test]
 fn messages_and_typed_data_are_recovered_to_their_signer() {
     let signature = first().sign_message(b"hello").expect("signs").as_bytes();
-    assert_eq!(recover_message(b"hello", &signature).expect("recovers"), FIRST);
+    assert_eq!(
+        recover_message(b"hello", &signature).expect("recovers"),
+        FIRST
+    );
     assert_ne!(recover_message(b"hullo", &signature).ok(), Some(FIRST));
 
-    let note = Note { id: [7; 32].into(), deadline: alloy_primitives::aliases::U48::from(9) };
+    let note = Note {
+        id: [7; 32].into(),
+        deadline: alloy_primitives::aliases::U48::from(9),
+    };
     let signature = first().sign_typed(&note, &domain()).expect("signs");
-    assert_eq!(recover_typed(&note, &domain(), &signature.as_bytes()).expect("recovers"), FIRST);
+    assert_eq!(
+        recover_typed(&note, &domain(), &signature.as_bytes()).expect("recovers"),
+        FIRST
+    );
     assert_eq!(first().packed(&signature).len(), 85);
 }
 
@@ -107,10 +132,16 @@ fn typed_json_signs_as_the_struct_does() {
         "domain": {"name":"Test","version":"1","chainId":7},
         "message": {"id":"0x0707070707070707070707070707070707070707070707070707070707070707","deadline":9}
     }"#;
-    let note = Note { id: [7; 32].into(), deadline: alloy_primitives::aliases::U48::from(9) };
+    let note = Note {
+        id: [7; 32].into(),
+        deadline: alloy_primitives::aliases::U48::from(9),
+    };
     let of_struct = first().sign_typed(&note, &domain()).expect("signs");
     assert_eq!(first().sign_typed_json(json).expect("signs"), of_struct);
-    assert!(matches!(first().sign_typed_json("{}"), Err(WalletError::BadTypedData(_))));
+    assert!(matches!(
+        first().sign_typed_json("{}"),
+        Err(WalletError::BadTypedData(_))
+    ));
 }
 
 #[test]
@@ -121,9 +152,18 @@ fn keystore_creates_lists_and_opens() {
     assert_eq!(keystore.list().expect("lists"), [entry]);
     let opened = keystore.unlock(account.address(), "secret").expect("opens");
     assert_eq!(*opened.to_bytes(), *account.to_bytes());
-    assert!(matches!(keystore.unlock(account.address(), "wrong"), Err(WalletError::WrongPassword(_))));
-    assert!(matches!(keystore.unlock(FIRST, "secret"), Err(WalletError::UnknownAccount { .. })));
-    assert!(matches!(keystore.import(&account, "x"), Err(WalletError::AlreadyThere(_))));
+    assert!(matches!(
+        keystore.unlock(account.address(), "wrong"),
+        Err(WalletError::WrongPassword(_))
+    ));
+    assert!(matches!(
+        keystore.unlock(FIRST, "secret"),
+        Err(WalletError::UnknownAccount { .. })
+    ));
+    assert!(matches!(
+        keystore.import(&account, "x"),
+        Err(WalletError::AlreadyThere(_))
+    ));
 }
 
 #[cfg(unix)]
@@ -133,7 +173,9 @@ fn keystore_files_belong_to_their_owner_only() {
     let dir = tempfile::tempdir().expect("a folder");
     let keystore = KeystoreDir::open(dir.path().join("keys")).expect("opens");
     let entry = keystore.import(&first(), "secret").expect("imports");
-    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+    };
     assert_eq!(mode(&entry.path), 0o600);
     assert_eq!(mode(&dir.path().join("keys")), 0o700);
     let text = std::fs::read_to_string(&entry.path).expect("reads");
@@ -180,7 +222,10 @@ fn hostile_keystore_files_are_refused_before_any_work() {
     ];
     for (from, to, named) in changes {
         let error = unlock_text(&SCRYPT_FILE.replace(from, to)).expect_err(to);
-        assert!(matches!(&error, WalletError::BadKeystore { reason, .. } if reason.contains(named)), "{error}");
+        assert!(
+            matches!(&error, WalletError::BadKeystore { reason, .. } if reason.contains(named)),
+            "{error}"
+        );
     }
     assert!(unlock_text(&"x".repeat(100_000)).is_err());
 }

@@ -6,7 +6,9 @@ use super::{
     node::{GENESIS, Node, operator},
     scenario::{Fault, Habit, Moment, Sabotage, Scenario},
 };
-use medina_consensus::{Ed25519Crypto, Engine, HeadInfo, Input, Output, Timer};
+use medina_consensus::{
+    Ed25519Crypto, Engine, HeadInfo, Input, Output, Timer, qbft::messages::Message,
+};
 use medina_types::{
     Certificate, Height, HeightContext, NodePublicKey, SealedBlock, Validator, ValidatorSet,
 };
@@ -111,6 +113,8 @@ struct World {
     recovered_at_ms: Option<u64>,
     crashes: u64,
     steps: u64,
+    /// `MEDINA_TRACE` is set: tell every step on standard error.
+    is_told: bool,
 }
 
 fn crypto_of(scenario: &Scenario, validator: usize) -> SimulatedCrypto {
@@ -144,9 +148,14 @@ impl World {
         for liar in 0..count {
             if nodes[liar].habit == Some(Habit::Twins) {
                 let mut twin = Node::new(liar, Some(Habit::Twins), context.clone());
-                let mut hears = |bias| (0..count).filter(|_| rng.random_bool(bias)).collect();
-                nodes[liar].audience = Some(hears(0.6));
-                twin.audience = Some(hears(0.6));
+                let mut hears = || (0..count).filter(|_| rng.random_bool(0.6)).collect();
+                nodes[liar].audience = Some(hears());
+                twin.audience = Some(hears());
+                if scenario.sabotage == Sabotage::TooManyTwins {
+                    // Each half of the honest sees a world of its own.
+                    nodes[liar].audience = Some([0, 1, 2].into());
+                    twin.audience = Some([0, 1, 3].into());
+                }
                 nodes.push(twin);
             }
         }
@@ -166,6 +175,7 @@ impl World {
             recovered_at_ms: None,
             crashes: 0,
             steps: 0,
+            is_told: std::env::var_os("MEDINA_TRACE").is_some(),
         };
         world.schedule_scenario();
         world
@@ -257,6 +267,30 @@ impl World {
             }
             other => format!("{other:?}").hash(&mut self.trace),
         }
+        if self.is_told {
+            self.tell_reader(event);
+        }
+    }
+
+    fn tell_reader(&self, event: &Event) {
+        let text = match event {
+            Event::Deliver { to, from, bytes } => match Message::decode(bytes) {
+                Ok(message) => {
+                    let (kind, height, round) = (message.kind(), message.height(), message.round());
+                    format!("{from} -> {to}: {kind:?} {height}/{round}")
+                }
+                Err(error) => format!("{from} -> {to}: {error}"),
+            },
+            other => format!("{other:?}").chars().take(160).collect(),
+        };
+        eprintln!("{:>6} {text}", self.now_ms);
+        for (index, node) in self.nodes.iter().enumerate() {
+            if let Some(status) = node.engine.as_ref().map(Engine::status) {
+                let (height, round, step) = (status.height, status.round, status.step);
+                eprint!(" [{index}: {height}/{round} {step}{}]", if status.votes { "" } else { " silent" });
+            }
+        }
+        eprintln!();
     }
 
     fn on_event(&mut self, event: Event) {
@@ -638,11 +672,10 @@ impl World {
     /// like one that lost its record: it votes after two live blocks. Where
     /// these cannot come without it, its operator uses the override.
     fn vouch_for_newcomer(&mut self, node: usize) {
-        let is_silent = |node: &Node| {
-            node.engine.as_ref().is_none_or(|engine| !engine.status().votes)
-        };
         let newcomer = &mut self.nodes[node];
-        if !newcomer.has_lost_record && is_silent(newcomer) {
+        let is_voting = newcomer.engine.as_ref().is_some_and(|engine| engine.status().votes);
+        let is_fresh = newcomer.disk.height() == Height::GENESIS;
+        if !newcomer.has_lost_record && (is_fresh || !is_voting) {
             newcomer.crash();
             newcomer.is_vouched_for = true;
         }

@@ -11,13 +11,24 @@ use medina_contracts::{
 use proptest::prelude::*;
 
 fn batch(from: u64, to: u64, count: u32) -> Batch {
-    Batch { root: keccak256((from, to, count).abi_encode()), from: seconds(from), to: seconds(to), count }
+    Batch {
+        root: keccak256((from, to, count).abi_encode()),
+        from: seconds(from),
+        to: seconds(to),
+        count,
+    }
 }
 
 /// The device's own signature for its batch number `seq`.
 fn signed(chain: &Chain, device: &str, source: B256, seq: u64, b: &Batch) -> Bytes {
-    let message =
-        eip712::Anchoring { source, seq, root: b.root, from: b.from, to: b.to, count: b.count };
+    let message = eip712::Anchoring {
+        source,
+        seq,
+        root: b.root,
+        from: b.from,
+        to: b.to,
+        count: b.count,
+    };
     sign(&key(device), &chain.domain("DataAnchor"), &message)
 }
 
@@ -43,11 +54,21 @@ const T: u64 = GENESIS_TIME;
 fn batches_must_hold_something_and_go_forward() {
     let (mut chain, source) = sensor();
     let at = chain.at.data_anchor;
-    let cases = [batch(T, T, 0), Batch { root: B256::ZERO, ..batch(T, T, 1) }];
+    let cases = [
+        batch(T, T, 0),
+        Batch {
+            root: B256::ZERO,
+            ..batch(T, T, 1)
+        },
+    ];
     for b in cases {
         chain.fails::<Empty>(9, at, &anchoring(&chain, source, 1, b));
     }
-    chain.fails::<Future>(9, at, &anchoring(&chain, source, 1, batch(T, chain.time + 1, 1)));
+    chain.fails::<Future>(
+        9,
+        at,
+        &anchoring(&chain, source, 1, batch(T, chain.time + 1, 1)),
+    );
     chain.fails::<Backwards>(9, at, &anchoring(&chain, source, 1, batch(T + 1, T, 1)));
     chain.ok(9, at, &anchoring(&chain, source, 1, batch(T, T + 60, 2)));
     chain.fails::<Backwards>(9, at, &anchoring(&chain, source, 2, batch(T, T + 59, 2)));
@@ -58,20 +79,51 @@ fn only_the_live_source_anchors() {
     let (mut chain, source) = sensor();
     let at = chain.at.data_anchor;
     let b = batch(T, T + 60, 2);
-    let by_other = anchorCall { source, b: b.clone(), sig: signed(&chain, "other", source, 1, &b) };
+    let by_other = anchorCall {
+        source,
+        b: b.clone(),
+        sig: signed(&chain, "other", source, 1, &b),
+    };
     chain.fails::<NotSource>(1, at, &by_other);
-    chain.fails::<NotSource>(1, at, &anchorCall { source, b: b.clone(), sig: Bytes::new() });
-    chain.fails::<NotSource>(9, at, &anchoring(&chain, keccak256("nothing"), 1, b.clone()));
+    chain.fails::<NotSource>(
+        1,
+        at,
+        &anchorCall {
+            source,
+            b: b.clone(),
+            sig: Bytes::new(),
+        },
+    );
+    chain.fails::<NotSource>(
+        9,
+        at,
+        &anchoring(&chain, keccak256("nothing"), 1, b.clone()),
+    );
     let good = anchoring(&chain, source, 1, b);
-    chain.ok(1, chain.at.sensor_registry, &SensorRegistry::setStatusCall { id: source, status: 2 });
+    chain.ok(
+        1,
+        chain.at.sensor_registry,
+        &SensorRegistry::setStatusCall {
+            id: source,
+            status: 2,
+        },
+    );
     chain.fails::<NotSource>(9, at, &good);
 }
 
 #[test]
 fn device_anchors_by_its_own_call() {
     let (mut chain, source) = sensor();
-    let call = anchorCall { source, b: batch(T, T + 60, 2), sig: Bytes::new() };
-    assert!(chain.call(key("sensor").address(), chain.at.data_anchor, &call).success);
+    let call = anchorCall {
+        source,
+        b: batch(T, T + 60, 2),
+        sig: Bytes::new(),
+    };
+    assert!(
+        chain
+            .call(key("sensor").address(), chain.at.data_anchor, &call)
+            .success
+    );
 }
 
 #[test]
@@ -82,9 +134,16 @@ fn batch_is_numbered_and_works_once() {
     let outcome = chain.ok(9, at, &first);
     assert_eq!(anchorCall::abi_decode_returns(&outcome.output).unwrap(), 1);
     let event = outcome.event::<Anchored>();
-    assert_eq!((event.source, event.seq, event.root), (source, 1, first.b.root));
+    assert_eq!(
+        (event.source, event.seq, event.root),
+        (source, 1, first.b.root)
+    );
     chain.fails::<NotSource>(9, at, &first);
-    chain.ok(9, at, &anchoring(&chain, source, 2, batch(T + 60, T + 60, 1)));
+    chain.ok(
+        9,
+        at,
+        &anchoring(&chain, source, 2, batch(T + 60, T + 60, 1)),
+    );
 }
 
 #[test]
@@ -101,7 +160,16 @@ fn head_folds_all_batches_and_coverage_counts_what_was_promised() {
     let mut head = B256::ZERO;
     for (seq, (b, covered)) in (1..).zip(batches) {
         chain.ok(9, at, &anchoring(&chain, source, seq, b.clone()));
-        head = keccak256((head, b.root, U256::from(b.from), U256::from(b.to), U256::from(b.count)).abi_encode());
+        head = keccak256(
+            (
+                head,
+                b.root,
+                U256::from(b.from),
+                U256::from(b.to),
+                U256::from(b.count),
+            )
+                .abi_encode(),
+        );
         let found = stats(&chain, source);
         assert_eq!((found.seq, found.covered, found.head), (seq, covered, head));
     }
@@ -113,7 +181,9 @@ fn head_folds_all_batches_and_coverage_counts_what_was_promised() {
 fn many_batches_in_one_call() {
     let (mut chain, source) = sensor();
     let at = chain.at.data_anchor;
-    let batches: Vec<_> = (0..65).map(|index| batch(T + index * 60, T + index * 60 + 59, 1)).collect();
+    let batches: Vec<_> = (0..65)
+        .map(|index| batch(T + index * 60, T + index * 60 + 59, 1))
+        .collect();
     let sigs: Vec<_> = (1..)
         .zip(&batches)
         .map(|(seq, b)| signed(&chain, "sensor", source, seq, b))
@@ -125,7 +195,14 @@ fn many_batches_in_one_call() {
     };
     chain.fails::<Empty>(9, at, &call(0));
     chain.fails::<Empty>(9, at, &call(65));
-    chain.fails::<Empty>(9, at, &anchorManyCall { sources: vec![source; 1], ..call(2) });
+    chain.fails::<Empty>(
+        9,
+        at,
+        &anchorManyCall {
+            sources: vec![source; 1],
+            ..call(2)
+        },
+    );
     chain.ok(9, at, &call(64));
     assert_eq!(stats(&chain, source).seq, 64);
 }
@@ -159,21 +236,79 @@ fn erased_leaf_says_so_and_the_others_stay_valid() {
     let at = chain.at.data_anchor;
     let leaves: Vec<_> = (0..5_u8).map(|index| keccak256([index])).collect();
     let (root, proofs) = tree(&leaves);
-    chain.ok(9, at, &anchoring(&chain, source, 1, Batch { root, ..batch(T, T + 60, 5) }));
+    chain.ok(
+        9,
+        at,
+        &anchoring(
+            &chain,
+            source,
+            1,
+            Batch {
+                root,
+                ..batch(T, T + 60, 5)
+            },
+        ),
+    );
     let verify = |chain: &Chain, index: usize, seq: u64| {
-        let call = verifyCall { source, seq, leaf: leaves[index], proof: proofs[index].clone() };
+        let call = verifyCall {
+            source,
+            seq,
+            leaf: leaves[index],
+            proof: proofs[index].clone(),
+        };
         chain.view(at, &call)
     };
-    assert_eq!((verify(&chain, 3, 1), verify(&chain, 4, 1), verify(&chain, 3, 2)), (1, 1, 0));
-    let wrong = verifyCall { source, seq: 1, leaf: leaves[0], proof: proofs[1].clone() };
+    assert_eq!(
+        (
+            verify(&chain, 3, 1),
+            verify(&chain, 4, 1),
+            verify(&chain, 3, 2)
+        ),
+        (1, 1, 0)
+    );
+    let wrong = verifyCall {
+        source,
+        seq: 1,
+        leaf: leaves[0],
+        proof: proofs[1].clone(),
+    };
     assert_eq!(chain.view(at, &wrong), 0);
 
-    let erase = tombstoneCall { source, seq: 1, leaves: vec![leaves[3]], reason: keccak256("erased") };
+    let erase = tombstoneCall {
+        source,
+        seq: 1,
+        leaves: vec![leaves[3]],
+        reason: keccak256("erased"),
+    };
     chain.fails::<NotSource>(2, at, &erase);
-    chain.fails::<UnknownBatch>(1, at, &tombstoneCall { seq: 2, ..erase.clone() });
-    chain.fails::<Empty>(1, at, &tombstoneCall { leaves: vec![], ..erase.clone() });
-    chain.fails::<Empty>(1, at, &tombstoneCall { leaves: vec![root; 65], ..erase.clone() });
-    assert_eq!(chain.ok(1, at, &erase).event::<Tombstoned>().leaf, leaves[3]);
+    chain.fails::<UnknownBatch>(
+        1,
+        at,
+        &tombstoneCall {
+            seq: 2,
+            ..erase.clone()
+        },
+    );
+    chain.fails::<Empty>(
+        1,
+        at,
+        &tombstoneCall {
+            leaves: vec![],
+            ..erase.clone()
+        },
+    );
+    chain.fails::<Empty>(
+        1,
+        at,
+        &tombstoneCall {
+            leaves: vec![root; 65],
+            ..erase.clone()
+        },
+    );
+    assert_eq!(
+        chain.ok(1, at, &erase).event::<Tombstoned>().leaf,
+        leaves[3]
+    );
     assert_eq!((verify(&chain, 3, 1), verify(&chain, 2, 1)), (2, 1));
 }
 

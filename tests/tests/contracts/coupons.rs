@@ -17,7 +17,11 @@ fn federation() -> (Chain, B256, B256, B256) {
     let mut chain = Chain::new();
     let fed = chain.federate(1, &[2, 3], "fed");
     let (sensor, money) = (chain.register(1, "sensor"), chain.register(1, "money"));
-    let share = shareCall { fed, resources: vec![sensor, money], bartered: vec![true, false] };
+    let share = shareCall {
+        fed,
+        resources: vec![sensor, money],
+        bartered: vec![true, false],
+    };
     chain.ok(1, chain.at.federation_registry, &share);
     (chain, fed, sensor, money)
 }
@@ -53,7 +57,10 @@ fn key_of(c: &eip712::Coupon) -> B256 {
 }
 
 fn registration(chain: &Chain, signer: usize, c: &eip712::Coupon) -> registerCall {
-    registerCall { c: plain(c), sig: chain.sign_packed(signer, "BarteringCoupons", c) }
+    registerCall {
+        c: plain(c),
+        sig: chain.sign_packed(signer, "BarteringCoupons", c),
+    }
 }
 
 fn register(chain: &mut Chain, c: &eip712::Coupon) -> B256 {
@@ -63,13 +70,25 @@ fn register(chain: &mut Chain, c: &eip712::Coupon) -> B256 {
 }
 
 fn usage(chain: &Chain, signer: usize, key: B256, resource: B256, uses: u64) -> consumeCall {
-    let message = eip712::Use { key, resource, uses };
-    consumeCall { key_: key, resource, holderSig: chain.sign_packed(signer, "BarteringCoupons", &message) }
+    let message = eip712::Use {
+        key,
+        resource,
+        uses,
+    };
+    consumeCall {
+        key_: key,
+        resource,
+        holderSig: chain.sign_packed(signer, "BarteringCoupons", &message),
+    }
 }
 
 fn validity(chain: &Chain, c: &eip712::Coupon) -> (CouponStatus, u64, u64) {
     let found = chain.view(chain.at.bartering_coupons, &validityCall { c: plain(c) });
-    (found.status.try_into().unwrap(), found.remainingUses, found.remainingTime)
+    (
+        found.status.try_into().unwrap(),
+        found.remainingUses,
+        found.remainingTime,
+    )
 }
 
 fn stats(chain: &Chain, org: B256, fed: B256) -> (u64, u64, u64, u64) {
@@ -81,7 +100,10 @@ fn stats(chain: &Chain, org: B256, fed: B256) -> (u64, u64, u64, u64) {
 fn key_is_issuer_and_number() {
     let (chain, fed, ..) = federation();
     let c = coupon(fed, CouponKind::Discrete, 1, 7);
-    assert_eq!(chain.view(chain.at.bartering_coupons, &keyCall { c: plain(&c) }), key_of(&c));
+    assert_eq!(
+        chain.view(chain.at.bartering_coupons, &keyCall { c: plain(&c) }),
+        key_of(&c)
+    );
 }
 
 #[test]
@@ -100,7 +122,10 @@ fn registration_needs_value_kind_members_signature_and_a_new_number() {
     let elsewhere = refused(&|c| c.fed = B256::ZERO);
     let foreign = refused(&|c| c.issuer = org(3));
     let not_issuer = registration(&chain, 2, &good);
-    let short = registerCall { c: plain(&good), sig: Bytes::from_static(&[1; 19]) };
+    let short = registerCall {
+        c: plain(&good),
+        sig: Bytes::from_static(&[1; 19]),
+    };
     chain.fails::<ZeroVal>(9, at, &zero);
     chain.fails::<NotValid>(9, at, &null);
     chain.fails::<NotMember>(9, at, &stranger);
@@ -110,7 +135,10 @@ fn registration_needs_value_kind_members_signature_and_a_new_number() {
     chain.fails::<BadSignature>(9, at, &short);
     let call = registration(&chain, 1, &good);
     let event = chain.ok(9, at, &call).event::<Issued>();
-    assert_eq!((event.key, event.issuer, event.holder), (key_of(&good), org(1), org(2)));
+    assert_eq!(
+        (event.key, event.issuer, event.holder),
+        (key_of(&good), org(1), org(2))
+    );
     let other = coupon(fed, CouponKind::Periodic, 9, 7);
     let other = registration(&chain, 1, &other);
     chain.fails::<NumberUsed>(9, at, &other);
@@ -128,7 +156,11 @@ fn validity_tells_apart_unknown_valid_and_mismatch() {
     assert_eq!(validity(&chain, &other).0, CouponStatus::Mismatch);
     let mut moved = c;
     moved.holder = org(3);
-    assert_eq!(validity(&chain, &moved).0, CouponStatus::Valid, "the holder does not count");
+    assert_eq!(
+        validity(&chain, &moved).0,
+        CouponStatus::Valid,
+        "the holder does not count"
+    );
 }
 
 #[test]
@@ -171,7 +203,10 @@ fn discrete_coupon_is_used_up_and_refused_afterwards() {
     let key = register(&mut chain, &c);
     let first = usage(&chain, 2, key, sensor, 1);
     let event = chain.ok(1, at, &first).event::<Used>();
-    assert_eq!((event.key, event.issuer, event.resource, event.uses), (key, org(1), sensor, 1));
+    assert_eq!(
+        (event.key, event.issuer, event.resource, event.uses),
+        (key, org(1), sensor, 1)
+    );
     assert_eq!(validity(&chain, &c), (CouponStatus::Valid, 1, 0));
     chain.fails::<BadSignature>(1, at, &first);
     let second = usage(&chain, 2, key, sensor, 2);
@@ -223,15 +258,45 @@ fn holder_hands_a_coupon_to_another_member() {
     let (mut chain, fed, sensor, _) = federation();
     let at = chain.at.bartering_coupons;
     let key = register(&mut chain, &coupon(fed, CouponKind::Discrete, 1, 7));
-    chain.fails::<NotHolder>(3, at, &transferCall { key_: key, toOrg: org(3) });
-    chain.fails::<NotMember>(2, at, &transferCall { key_: key, toOrg: org(5) });
-    chain.ok(2, at, &transferCall { key_: key, toOrg: org(3) }).event::<Moved>();
+    chain.fails::<NotHolder>(
+        3,
+        at,
+        &transferCall {
+            key_: key,
+            toOrg: org(3),
+        },
+    );
+    chain.fails::<NotMember>(
+        2,
+        at,
+        &transferCall {
+            key_: key,
+            toOrg: org(5),
+        },
+    );
+    chain
+        .ok(
+            2,
+            at,
+            &transferCall {
+                key_: key,
+                toOrg: org(3),
+            },
+        )
+        .event::<Moved>();
     assert_eq!(chain.view(at, &holderOfCall { key_: key }), org(3));
     let old_holder = usage(&chain, 2, key, sensor, 1);
     chain.fails::<BadSignature>(1, at, &old_holder);
     let new_holder = usage(&chain, 3, key, sensor, 1);
     chain.ok(1, at, &new_holder);
-    chain.fails::<NotValid>(3, at, &transferCall { key_: key, toOrg: org(2) });
+    chain.fails::<NotValid>(
+        3,
+        at,
+        &transferCall {
+            key_: key,
+            toOrg: org(2),
+        },
+    );
     assert_eq!(stats(&chain, org(3), fed), (0, 0, 1, 0));
 }
 
@@ -243,7 +308,11 @@ fn swap_moves_both_or_none() {
     let mut c = coupon(fed, CouponKind::Discrete, 1, 8);
     c.holder = org(3);
     let theirs = register(&mut chain, &c);
-    let message = eip712::Swap { mine, theirs, moves: 0 };
+    let message = eip712::Swap {
+        mine,
+        theirs,
+        moves: 0,
+    };
     let swap = |chain: &Chain, signer: usize| swapCall {
         mine,
         theirs,
@@ -252,7 +321,15 @@ fn swap_moves_both_or_none() {
     let (good, by_other) = (swap(&chain, 3), swap(&chain, 2));
     chain.fails::<NotHolder>(1, at, &good);
     chain.fails::<BadSignature>(2, at, &by_other);
-    chain.fails::<NotValid>(2, at, &swapCall { mine, theirs: mine, theirSig: good.theirSig.clone() });
+    chain.fails::<NotValid>(
+        2,
+        at,
+        &swapCall {
+            mine,
+            theirs: mine,
+            theirSig: good.theirSig.clone(),
+        },
+    );
     chain.ok(2, at, &good);
     let holder = |key| chain.view(at, &holderOfCall { key_: key });
     assert_eq!((holder(mine), holder(theirs)), (org(3), org(2)));
@@ -263,19 +340,30 @@ fn swap_moves_both_or_none() {
 fn revocation_is_the_issuers_until_use_and_a_moderators_always() {
     let (mut chain, fed, sensor, _) = federation();
     let at = chain.at.bartering_coupons;
-    let [fresh, used, moved] = [7, 8, 9].map(|number| {
-        register(&mut chain, &coupon(fed, CouponKind::Discrete, 2, number))
-    });
+    let [fresh, used, moved] =
+        [7, 8, 9].map(|number| register(&mut chain, &coupon(fed, CouponKind::Discrete, 2, number)));
     let call = usage(&chain, 2, used, sensor, 1);
     chain.ok(1, at, &call);
-    chain.ok(2, at, &transferCall { key_: moved, toOrg: org(3) });
+    chain.ok(
+        2,
+        at,
+        &transferCall {
+            key_: moved,
+            toOrg: org(3),
+        },
+    );
     chain.fails::<NotMember>(2, at, &revokeCall { key_: fresh });
     chain.fails::<NotValid>(1, at, &revokeCall { key_: used });
     chain.fails::<NotValid>(1, at, &revokeCall { key_: moved });
-    chain.ok(1, at, &revokeCall { key_: fresh }).event::<Revoked>();
+    chain
+        .ok(1, at, &revokeCall { key_: fresh })
+        .event::<Revoked>();
     chain.ok(0, at, &revokeCall { key_: used });
     chain.fails::<NotValid>(0, at, &revokeCall { key_: fresh });
-    assert_eq!(validity(&chain, &coupon(fed, CouponKind::Discrete, 2, 7)).0, CouponStatus::Revoked);
+    assert_eq!(
+        validity(&chain, &coupon(fed, CouponKind::Discrete, 2, 7)).0,
+        CouponStatus::Revoked
+    );
 }
 
 #[test]
@@ -298,7 +386,10 @@ fn cleaned_numbers_never_return() {
     chain.fails::<NotMember>(2, at, &good);
     let too_early = clean(&chain, 10, vec![key]);
     let outcome = chain.ok(1, at, &too_early);
-    assert_eq!(cleanupCall::abi_decode_returns(&outcome.output).unwrap(), Uint::ZERO);
+    assert_eq!(
+        cleanupCall::abi_decode_returns(&outcome.output).unwrap(),
+        Uint::ZERO
+    );
     let outcome = chain.ok(1, at, &good);
     assert_eq!(outcome.event::<Cleaned>().key, key);
     assert_eq!(validity(&chain, &c).0, CouponStatus::NotRegistered);

@@ -10,7 +10,7 @@ use medina_contracts::{
     data_marketplace::DataMarketplace,
     eip712,
     federation_registry::FederationRegistry,
-    identity::Identity,
+    identity::{IIdentity, Identity},
     medina_token::MedinaToken,
     sensor_registry::SensorRegistry,
     trust_and_reputation::TrustAndReputation,
@@ -23,8 +23,17 @@ const PRICE: u128 = 5 * TOKEN;
 struct Table(Vec<(&'static str, u64, u64)>);
 
 impl Table {
-    fn add<C: SolCall>(&mut self, chain: &Chain, name: &'static str, from: usize, to: Address, call: &C, ceiling: u64) {
-        self.0.push((name, chain.own_gas(chain.account(from), to, call), ceiling));
+    fn add<C: SolCall>(
+        &mut self,
+        chain: &Chain,
+        name: &'static str,
+        from: usize,
+        to: Address,
+        call: &C,
+        ceiling: u64,
+    ) {
+        self.0
+            .push((name, chain.own_gas(chain.account(from), to, call), ceiling));
     }
 
     /// Prints all, fails for those above.
@@ -32,8 +41,42 @@ impl Table {
         for (name, gas, ceiling) in &self.0 {
             println!("{name:<28} {gas:>8} of {ceiling:>8}");
         }
-        let above: Vec<_> = self.0.iter().filter(|(_, gas, ceiling)| gas > ceiling).collect();
+        let above: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(_, gas, ceiling)| gas > ceiling)
+            .collect();
         assert!(above.is_empty(), "above the ceiling: {above:?}");
+    }
+}
+
+/// A certified enrolment into organisation 1.
+fn enrolment(chain: &Chain) -> Identity::enrolCall {
+    let message = eip712::Enrolment {
+        userId: keccak256("ada"),
+        nullifier: keccak256("nullifier"),
+        org: org(1),
+        account: key("ada").address(),
+        role: 1,
+        expires: seconds(chain.time + 1_000_000),
+        terms: keccak256("terms"),
+        deadline: chain.deadline(),
+    };
+    let sig = chain.sign(0, "Identity", &message);
+    let e = IIdentity::Enrolment {
+        userId: message.userId,
+        nullifier: message.nullifier,
+        org: message.org,
+        account: message.account,
+        role: message.role,
+        expires: message.expires,
+        terms: message.terms,
+        deadline: message.deadline,
+    };
+    Identity::enrolCall {
+        e,
+        certifier: chain.account(0),
+        sig,
     }
 }
 
@@ -42,9 +85,44 @@ fn token_and_identity_stay_below_their_ceilings() {
     let chain = Chain::new();
     let mut table = Table::default();
     let token = chain.at.medina_token;
-    let transfer = MedinaToken::transferCall { to: key("new").address(), value: U256::ONE };
+    let transfer = MedinaToken::transferCall {
+        to: key("new").address(),
+        value: U256::ONE,
+    };
     table.add(&chain, "transfer", 1, token, &transfer, 52_000);
-    let role_of = Identity::roleOfCall { a: chain.account(2) };
+    let deadline = U256::MAX;
+    let (owner, spender) = (chain.account(2), chain.account(3));
+    let message = eip712::Permit {
+        owner,
+        spender,
+        value: U256::ONE,
+        nonce: U256::ZERO,
+        deadline,
+    };
+    let signature = chain.sign(2, "MedinaToken", &message);
+    let permit = MedinaToken::permitCall {
+        owner,
+        spender,
+        value: U256::ONE,
+        deadline,
+        v: signature[64],
+        r: B256::from_slice(&signature[..32]),
+        s: B256::from_slice(&signature[32..64]),
+    };
+    let mut permitted = chain.clone();
+    permitted.ok(3, token, &permit);
+    let take = MedinaToken::transferFromCall {
+        from: owner,
+        to: key("new").address(),
+        value: U256::ONE,
+    };
+    let gas = chain.own_gas(spender, token, &permit) + permitted.own_gas(spender, token, &take);
+    table.0.push(("permit + transferFrom", gas, 95_000));
+    let enrolment = enrolment(&chain);
+    table.add(&chain, "enrol", 9, chain.at.identity, &enrolment, 160_000);
+    let role_of = Identity::roleOfCall {
+        a: chain.account(2),
+    };
     table.add(&chain, "roleOf", 1, chain.at.identity, &role_of, 8_000);
     table.check();
 }
@@ -59,9 +137,15 @@ fn sensors_stay_below_their_ceilings() {
     table.add(&chain, "register", 1, at, &one, 145_000);
     let mut ed25519 = one.clone();
     let secret = SigningKey::from_bytes(&[1; 32]);
-    ed25519.r.signer = eip712::ed25519_signer(chain.at.ed25519_verifier, secret.verifying_key().as_bytes());
-    let message = eip712::Registration { id: one.id, org: org(1), deadline: one.deadline };
-    let hash = alloy_sol_types::SolStruct::eip712_signing_hash(&message, &chain.domain("SensorRegistry"));
+    ed25519.r.signer =
+        eip712::ed25519_signer(chain.at.ed25519_verifier, secret.verifying_key().as_bytes());
+    let message = eip712::Registration {
+        id: one.id,
+        org: org(1),
+        deadline: one.deadline,
+    };
+    let hash =
+        alloy_sol_types::SolStruct::eip712_signing_hash(&message, &chain.domain("SensorRegistry"));
     ed25519.deviceSig = secret.sign(hash.as_slice()).to_bytes().to_vec().into();
     table.add(&chain, "register ed25519", 1, at, &ed25519, 205_000);
     let calls: Vec<_> = (0..16)
@@ -88,18 +172,49 @@ fn anchors_stay_below_their_ceilings() {
     let mut table = Table::default();
     let at = chain.at.data_anchor;
     let signed = |chain: &Chain, seq: u64| {
-        let (root, from, to) = (keccak256([1]), seconds(GENESIS_TIME + seq * 60), seconds(GENESIS_TIME + seq * 60 + 60));
-        let message = eip712::Anchoring { source, seq, root, from, to, count: 1 };
-        let sig: Bytes = crate::harness::sign(&key("sensor"), &chain.domain("DataAnchor"), &message);
-        (Batch { root, from, to, count: 1 }, sig)
+        let (root, from, to) = (
+            keccak256([1]),
+            seconds(GENESIS_TIME + seq * 60),
+            seconds(GENESIS_TIME + seq * 60 + 60),
+        );
+        let message = eip712::Anchoring {
+            source,
+            seq,
+            root,
+            from,
+            to,
+            count: 1,
+        };
+        let sig: Bytes =
+            crate::harness::sign(&key("sensor"), &chain.domain("DataAnchor"), &message);
+        (
+            Batch {
+                root,
+                from,
+                to,
+                count: 1,
+            },
+            sig,
+        )
     };
     let (b, sig) = signed(&chain, 1);
     let first = DataAnchor::anchorCall { source, b, sig };
     chain.ok(9, at, &first);
     let (b, sig) = signed(&chain, 2);
-    table.add(&chain, "anchor", 9, at, &DataAnchor::anchorCall { source, b, sig }, 75_000);
+    table.add(
+        &chain,
+        "anchor",
+        9,
+        at,
+        &DataAnchor::anchorCall { source, b, sig },
+        75_000,
+    );
     let (b, sigs): (Vec<_>, Vec<_>) = (2..18).map(|seq| signed(&chain, seq)).unzip();
-    let many = DataAnchor::anchorManyCall { sources: vec![source; 16], b, sigs };
+    let many = DataAnchor::anchorManyCall {
+        sources: vec![source; 16],
+        b,
+        sigs,
+    };
     table.add(&chain, "anchorMany, 16", 9, at, &many, 16 * 55_000);
     table.check();
 }
@@ -112,20 +227,49 @@ fn market_and_trust_stay_below_their_ceilings() {
     let trust = chain.at.trust_and_reputation;
     let id = chain.list(1, chain.listing(1, sensor, PRICE));
     let rated = chain.complete(1, 2, id, PRICE);
-    chain.ok(2, trust, &TrustAndReputation::rateCall { order: rated, score: 9_000, comment: B256::ZERO });
+    chain.ok(
+        2,
+        trust,
+        &TrustAndReputation::rateCall {
+            order: rated,
+            score: 9_000,
+            comment: B256::ZERO,
+        },
+    );
     let mut table = Table::default();
     let listing = chain.listing(1, sensor, PRICE);
-    table.add(&chain, "list", 1, market, &DataMarketplace::listCall { l: listing }, 230_000);
+    table.add(
+        &chain,
+        "list",
+        1,
+        market,
+        &DataMarketplace::listCall { l: listing },
+        230_000,
+    );
     chain.approve(3, PRICE);
-    table.add(&chain, "buy", 3, market, &chain.purchase(3, id, PRICE), 165_000);
+    table.add(
+        &chain,
+        "buy",
+        3,
+        market,
+        &chain.purchase(3, id, PRICE),
+        165_000,
+    );
     let order = chain.buy(2, id, PRICE);
-    let deliver = DataMarketplace::deliverCall { order, proof: keccak256("proof") };
+    let deliver = DataMarketplace::deliverCall {
+        order,
+        proof: keccak256("proof"),
+    };
     table.add(&chain, "deliver", 1, market, &deliver, 45_000);
     chain.ok(1, market, &deliver);
     let confirm = DataMarketplace::confirmCall { order };
     table.add(&chain, "confirm", 2, market, &confirm, 60_000);
     chain.ok(2, market, &confirm);
-    let rate = TrustAndReputation::rateCall { order, score: 9_000, comment: B256::ZERO };
+    let rate = TrustAndReputation::rateCall {
+        order,
+        score: 9_000,
+        comment: B256::ZERO,
+    };
     table.add(&chain, "rate", 2, trust, &rate, 95_000);
     let resource = TrustAndReputation::resourceTrustCall { id: sensor };
     table.add(&chain, "resourceTrust", 1, trust, &resource, 25_000);
@@ -134,7 +278,14 @@ fn market_and_trust_stay_below_their_ceilings() {
     }
     chain.warp(1_000);
     let reputation = TrustAndReputation::platformReputationCall { org: org(1) };
-    table.add(&chain, "platformReputation, 16", 1, trust, &reputation, 60_000);
+    table.add(
+        &chain,
+        "platformReputation, 16",
+        1,
+        trust,
+        &reputation,
+        60_000,
+    );
     table.check();
 }
 
@@ -159,7 +310,11 @@ fn federations_and_coupons_stay_below_their_ceilings() {
     let accept = FederationRegistry::acceptCall { fed, version: 1 };
     table.add(&chain, "join", 2, federations, &accept, 90_000);
     let sensor = chain.register(1, "sensor");
-    let share = FederationRegistry::shareCall { fed: first, resources: vec![sensor], bartered: vec![true] };
+    let share = FederationRegistry::shareCall {
+        fed: first,
+        resources: vec![sensor],
+        bartered: vec![true],
+    };
     table.add(&chain, "share", 1, federations, &share, 50_000);
     chain.ok(1, federations, &share);
     let register = |chain: &Chain, number: u64| {
@@ -183,20 +338,45 @@ fn federations_and_coupons_stay_below_their_ceilings() {
             holder: org(2),
             scope: B256::ZERO,
         };
-        BarteringCoupons::registerCall { c, sig: chain.sign_packed(1, "BarteringCoupons", &message) }
+        BarteringCoupons::registerCall {
+            c,
+            sig: chain.sign_packed(1, "BarteringCoupons", &message),
+        }
     };
     let call = register(&chain, 1);
     chain.ok(9, coupons, &call);
-    table.add(&chain, "coupon register", 9, coupons, &register(&chain, 2), 130_000);
+    table.add(
+        &chain,
+        "coupon register",
+        9,
+        coupons,
+        &register(&chain, 2),
+        130_000,
+    );
     let consume = |chain: &Chain, uses: u64| {
         let number = U256::from(1);
         let coupon = keccak256(alloy_sol_types::SolValue::abi_encode(&(org(1), number)));
-        let message = eip712::Use { key: coupon, resource: sensor, uses };
+        let message = eip712::Use {
+            key: coupon,
+            resource: sensor,
+            uses,
+        };
         let holder_sig = chain.sign_packed(2, "BarteringCoupons", &message);
-        BarteringCoupons::consumeCall { key_: coupon, resource: sensor, holderSig: holder_sig }
+        BarteringCoupons::consumeCall {
+            key_: coupon,
+            resource: sensor,
+            holderSig: holder_sig,
+        }
     };
     let call = consume(&chain, 1);
     chain.ok(1, coupons, &call);
-    table.add(&chain, "coupon consume", 1, coupons, &consume(&chain, 2), 60_000);
+    table.add(
+        &chain,
+        "coupon consume",
+        1,
+        coupons,
+        &consume(&chain, 2),
+        60_000,
+    );
     table.check();
 }

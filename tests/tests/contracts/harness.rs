@@ -7,11 +7,12 @@ use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolCall, SolError, SolEvent, SolStruct};
 use medina_contracts::{
-    ContractAddresses, DeploymentParameters, Step, plan,
+    ContractAddresses, DeploymentParameters, Step,
     data_marketplace::{DataMarketplace, IDataMarketplace},
     eip712,
     federation_registry::FederationRegistry,
     medina_token::MedinaToken,
+    plan,
     sensor_registry::{ISensorRegistry, SensorRegistry},
 };
 use revm::{
@@ -61,11 +62,13 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The only event of this type.
     pub(crate) fn event<E: SolEvent>(&self) -> E {
-        let found: Vec<E> =
-            self.logs.iter().filter_map(|log| E::decode_log(log).ok().map(|log| log.data)).collect();
-        let [event] = <[E; 1]>::try_from(found).unwrap_or_else(|found| {
-            panic!("{} events of type {}", found.len(), E::SIGNATURE)
-        });
+        let found: Vec<E> = self
+            .logs
+            .iter()
+            .filter_map(|log| E::decode_log(log).ok().map(|log| log.data))
+            .collect();
+        let [event] = <[E; 1]>::try_from(found)
+            .unwrap_or_else(|found| panic!("{} events of type {}", found.len(), E::SIGNATURE));
         event
     }
 }
@@ -73,7 +76,9 @@ impl Outcome {
 impl Chain {
     /// The suite as `medina dev` has it.
     pub(crate) fn new() -> Self {
-        let keys: Vec<_> = (0..10).map(|index| key(&format!("account {index}"))).collect();
+        let keys: Vec<_> = (0..10)
+            .map(|index| key(&format!("account {index}")))
+            .collect();
         let accounts: Vec<_> = keys.iter().map(PrivateKeySigner::address).collect();
         Self::with(&DeploymentParameters::development(&accounts), keys)
     }
@@ -82,10 +87,19 @@ impl Chain {
     pub(crate) fn with(parameters: &DeploymentParameters, keys: Vec<PrivateKeySigner>) -> Self {
         let plan = plan(parameters, DEPLOYER);
         let db = CacheDB::new(EmptyDB::default());
-        let mut chain = Self { db, time: GENESIS_TIME, at: plan.addresses, keys };
+        let mut chain = Self {
+            db,
+            time: GENESIS_TIME,
+            at: plan.addresses,
+            keys,
+        };
         for step in plan.steps {
             match step {
-                Step::Create { name, address, init_code } => {
+                Step::Create {
+                    name,
+                    address,
+                    init_code,
+                } => {
                     let outcome = chain.transact(DEPLOYER, TxKind::Create, init_code, None).0;
                     assert!(outcome.success, "{name}: {}", outcome.output);
                     assert!(chain.has_code(address), "{name} is not at {address}");
@@ -116,12 +130,20 @@ impl Chain {
 
     /// Calls and keeps the changes.
     pub(crate) fn call<C: SolCall>(&mut self, from: Address, to: Address, call: &C) -> Outcome {
-        self.transact(from, TxKind::Call(to), call.abi_encode().into(), None).0
+        self.transact(from, TxKind::Call(to), call.abi_encode().into(), None)
+            .0
     }
 
     /// As [`Chain::call`], with less gas.
-    pub(crate) fn call_with_gas<C: SolCall>(&mut self, from: Address, to: Address, call: &C, gas: u64) -> Outcome {
-        self.transact_with_gas(from, TxKind::Call(to), call.abi_encode().into(), None, gas).0
+    pub(crate) fn call_with_gas<C: SolCall>(
+        &mut self,
+        from: Address,
+        to: Address,
+        call: &C,
+        gas: u64,
+    ) -> Outcome {
+        self.transact_with_gas(from, TxKind::Call(to), call.abi_encode().into(), None, gas)
+            .0
     }
 
     /// Puts code there that stops with an invalid instruction.
@@ -143,7 +165,12 @@ impl Chain {
     /// Calls what must succeed.
     pub(crate) fn ok<C: SolCall>(&mut self, from: usize, to: Address, call: &C) -> Outcome {
         let outcome = self.call(self.account(from), to, call);
-        assert!(outcome.success, "{} reverted: {}", C::SIGNATURE, outcome.output);
+        assert!(
+            outcome.success,
+            "{} reverted: {}",
+            C::SIGNATURE,
+            outcome.output
+        );
         outcome
     }
 
@@ -155,18 +182,36 @@ impl Chain {
 
     /// As [`Chain::fails`], from any address.
     #[track_caller]
-    pub(crate) fn fails_from<E: SolError>(&mut self, from: Address, to: Address, call: &impl SolCall) {
+    pub(crate) fn fails_from<E: SolError>(
+        &mut self,
+        from: Address,
+        to: Address,
+        call: &impl SolCall,
+    ) {
         let outcome = self.call(from, to, call);
         assert!(!outcome.success, "succeeded instead of {}", E::SIGNATURE);
         let found = outcome.output.get(..4).unwrap_or_default();
-        assert_eq!(found, E::SELECTOR, "instead of {} came {}", E::SIGNATURE, outcome.output);
+        assert_eq!(
+            found,
+            E::SELECTOR,
+            "instead of {} came {}",
+            E::SIGNATURE,
+            outcome.output
+        );
     }
 
     /// Asks; nothing changes.
     pub(crate) fn view<C: SolCall>(&self, to: Address, call: &C) -> C::Return {
         let mut copy = self.clone();
-        let outcome = copy.transact(DEPLOYER, TxKind::Call(to), call.abi_encode().into(), None).0;
-        assert!(outcome.success, "{} reverted: {}", C::SIGNATURE, outcome.output);
+        let outcome = copy
+            .transact(DEPLOYER, TxKind::Call(to), call.abi_encode().into(), None)
+            .0;
+        assert!(
+            outcome.success,
+            "{} reverted: {}",
+            C::SIGNATURE,
+            outcome.output
+        );
         C::abi_decode_returns(&outcome.output).unwrap()
     }
 
@@ -175,18 +220,32 @@ impl Chain {
         let data: Bytes = call.abi_encode().into();
         let kind = TxKind::Call(to);
         let (outcome, touched) = self.clone().transact(from, kind, data.clone(), None);
-        assert!(outcome.success, "{} reverted: {}", C::SIGNATURE, outcome.output);
+        assert!(
+            outcome.success,
+            "{} reverted: {}",
+            C::SIGNATURE,
+            outcome.output
+        );
         let items: Vec<_> = touched
             .iter()
             .map(|(address, account)| AccessListItem {
                 address: *address,
-                storage_keys: account.storage.keys().map(|slot| B256::from(*slot)).collect(),
+                storage_keys: account
+                    .storage
+                    .keys()
+                    .map(|slot| B256::from(*slot))
+                    .collect(),
             })
             .collect();
         let slots: usize = items.iter().map(|item| item.storage_keys.len()).sum();
         let paid_for_list = 2_400 * items.len() as u64 + 1_900 * slots as u64;
-        let paid_for_data: u64 = data.iter().map(|byte| if *byte == 0 { 4 } else { 16 }).sum();
-        let (outcome, _) = self.clone().transact(from, kind, data, Some(AccessList(items)));
+        let paid_for_data: u64 = data
+            .iter()
+            .map(|byte| if *byte == 0 { 4 } else { 16 })
+            .sum();
+        let (outcome, _) = self
+            .clone()
+            .transact(from, kind, data, Some(AccessList(items)));
         outcome.gas - 21_000 - paid_for_list - paid_for_data
     }
 
@@ -198,14 +257,28 @@ impl Chain {
     /// Size of the code there.
     pub(crate) fn code_bytes(&self, address: Address) -> usize {
         let account = self.db.cache.accounts.get(&address);
-        account.and_then(|account| account.info.code.as_ref()).map_or(0, |code| code.original_bytes().len())
+        account
+            .and_then(|account| account.info.code.as_ref())
+            .map_or(0, |code| code.original_bytes().len())
     }
 
     /// Signing domain of a contract on this chain.
     pub(crate) fn domain(&self, name: &str) -> Eip712Domain {
-        let named = self.at.named().into_iter().find(|(found, _)| *found == name);
+        let named = self
+            .at
+            .named()
+            .into_iter()
+            .find(|(found, _)| *found == name);
         let address = named.expect("a contract of the suite").1;
-        eip712::domain(if name == "MedinaToken" { "Medina" } else { name }, CHAIN_ID, address)
+        eip712::domain(
+            if name == "MedinaToken" {
+                "Medina"
+            } else {
+                name
+            },
+            CHAIN_ID,
+            address,
+        )
     }
 
     /// Signature of a test account.
@@ -214,18 +287,30 @@ impl Chain {
     }
 
     /// 20-byte signer ‖ signature of a test account.
-    pub(crate) fn sign_packed(&self, index: usize, contract: &str, message: &impl SolStruct) -> Bytes {
+    pub(crate) fn sign_packed(
+        &self,
+        index: usize,
+        contract: &str,
+        message: &impl SolStruct,
+    ) -> Bytes {
         eip712::packed(self.account(index), &self.sign(index, contract, message))
     }
 
     /// Tokens of an account.
     pub(crate) fn balance(&self, owner: Address) -> u128 {
-        self.view(self.at.medina_token, &MedinaToken::balanceOfCall { account: owner }).to()
+        self.view(
+            self.at.medina_token,
+            &MedinaToken::balanceOfCall { account: owner },
+        )
+        .to()
     }
 
     /// Credit of an account in the market.
     pub(crate) fn credit(&self, owner: Address) -> u128 {
-        self.view(self.at.data_marketplace, &DataMarketplace::creditsCall { owner })
+        self.view(
+            self.at.data_marketplace,
+            &DataMarketplace::creditsCall { owner },
+        )
     }
 
     fn transact(
@@ -271,7 +356,9 @@ impl Chain {
             .chain_id(Some(CHAIN_ID))
             .access_list(access_list.unwrap_or_default())
             .build_fill();
-        let result = evm.transact(transaction).expect("the transaction itself is valid");
+        let result = evm
+            .transact(transaction)
+            .expect("the transaction itself is valid");
         drop(evm);
         let state = result.state;
         self.db.commit(state.clone());
@@ -282,12 +369,18 @@ impl Chain {
 fn outcome_of(result: ExecutionResult) -> Outcome {
     let gas = result.gas().total_gas_spent();
     match result {
-        ExecutionResult::Success { logs, output, .. } => {
-            Outcome { output: output.into_data(), success: true, logs, gas }
-        }
-        ExecutionResult::Revert { output, .. } => {
-            Outcome { output, success: false, logs: Vec::new(), gas }
-        }
+        ExecutionResult::Success { logs, output, .. } => Outcome {
+            output: output.into_data(),
+            success: true,
+            logs,
+            gas,
+        },
+        ExecutionResult::Revert { output, .. } => Outcome {
+            output,
+            success: false,
+            logs: Vec::new(),
+            gas,
+        },
         ExecutionResult::Halt { reason, .. } => panic!("halted: {reason:?}"),
     }
 }
@@ -298,7 +391,11 @@ pub(crate) fn key(name: &str) -> PrivateKeySigner {
 }
 
 /// 65-byte signature of a message.
-pub(crate) fn sign(key: &PrivateKeySigner, domain: &Eip712Domain, message: &impl SolStruct) -> Bytes {
+pub(crate) fn sign(
+    key: &PrivateKeySigner,
+    domain: &Eip712Domain,
+    message: &impl SolStruct,
+) -> Bytes {
     let signature: Signature = key.sign_typed_data_sync(message, domain).unwrap();
     signature.as_bytes().into()
 }
@@ -316,7 +413,11 @@ pub(crate) fn user(index: usize) -> B256 {
 /// Common scenes.
 impl Chain {
     /// A sensor with an account key, without `register`'s signature.
-    pub(crate) fn resource(&self, owner: usize, device: &PrivateKeySigner) -> ISensorRegistry::Resource {
+    pub(crate) fn resource(
+        &self,
+        owner: usize,
+        device: &PrivateKeySigner,
+    ) -> ISensorRegistry::Resource {
         ISensorRegistry::Resource {
             org: org(owner),
             signer: device.address().to_vec().into(),
@@ -331,9 +432,18 @@ impl Chain {
     }
 
     /// `register` with the device's signature.
-    pub(crate) fn registration(&self, owner: usize, id: B256, device: &PrivateKeySigner) -> SensorRegistry::registerCall {
+    pub(crate) fn registration(
+        &self,
+        owner: usize,
+        id: B256,
+        device: &PrivateKeySigner,
+    ) -> SensorRegistry::registerCall {
         let deadline = self.deadline();
-        let message = eip712::Registration { id, org: org(owner), deadline };
+        let message = eip712::Registration {
+            id,
+            org: org(owner),
+            deadline,
+        };
         SensorRegistry::registerCall {
             id,
             r: self.resource(owner, device),
@@ -356,7 +466,12 @@ impl Chain {
     }
 
     /// A Fixed offer of a stream.
-    pub(crate) fn listing(&self, seller: usize, subject: B256, price: u128) -> IDataMarketplace::Listing {
+    pub(crate) fn listing(
+        &self,
+        seller: usize,
+        subject: B256,
+        price: u128,
+    ) -> IDataMarketplace::Listing {
         IDataMarketplace::Listing {
             org: org(seller),
             payee: self.account(seller),
@@ -380,19 +495,30 @@ impl Chain {
 
     /// Lists and returns the id.
     pub(crate) fn list(&mut self, seller: usize, listing: IDataMarketplace::Listing) -> u64 {
-        let outcome = self.ok(seller, self.at.data_marketplace, &DataMarketplace::listCall { l: listing });
+        let outcome = self.ok(
+            seller,
+            self.at.data_marketplace,
+            &DataMarketplace::listCall { l: listing },
+        );
         DataMarketplace::listCall::abi_decode_returns(&outcome.output).unwrap()
     }
 
     /// Lets the market take tokens.
     pub(crate) fn approve(&mut self, owner: usize, amount: u128) {
-        let call =
-            MedinaToken::approveCall { spender: self.at.data_marketplace, value: U256::from(amount) };
+        let call = MedinaToken::approveCall {
+            spender: self.at.data_marketplace,
+            value: U256::from(amount),
+        };
         self.ok(owner, self.at.medina_token, &call);
     }
 
     /// `buy` of one unit for the buyer itself.
-    pub(crate) fn purchase(&self, buyer: usize, id: u64, max_amount: u128) -> DataMarketplace::buyCall {
+    pub(crate) fn purchase(
+        &self,
+        buyer: usize,
+        id: u64,
+        max_amount: u128,
+    ) -> DataMarketplace::buyCall {
         DataMarketplace::buyCall {
             id,
             units: 1,
@@ -414,7 +540,14 @@ impl Chain {
     pub(crate) fn complete(&mut self, seller: usize, buyer: usize, id: u64, price: u128) -> U256 {
         let order = self.buy(buyer, id, price);
         let market = self.at.data_marketplace;
-        self.ok(seller, market, &DataMarketplace::deliverCall { order, proof: keccak256("proof") });
+        self.ok(
+            seller,
+            market,
+            &DataMarketplace::deliverCall {
+                order,
+                proof: keccak256("proof"),
+            },
+        );
         self.ok(buyer, market, &DataMarketplace::confirmCall { order });
         order
     }
@@ -434,7 +567,10 @@ impl Chain {
         };
         self.ok(founder, self.at.federation_registry, &create);
         for member in members {
-            let accept = FederationRegistry::acceptCall { fed: id, version: 1 };
+            let accept = FederationRegistry::acceptCall {
+                fed: id,
+                version: 1,
+            };
             self.ok(*member, self.at.federation_registry, &accept);
         }
         id
@@ -442,7 +578,10 @@ impl Chain {
 
     /// An order as the market knows it.
     pub(crate) fn order(&self, order: U256) -> IDataMarketplace::Order {
-        self.view(self.at.data_marketplace, &DataMarketplace::getOrderCall { order })
+        self.view(
+            self.at.data_marketplace,
+            &DataMarketplace::getOrderCall { order },
+        )
     }
 }
 

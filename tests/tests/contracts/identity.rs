@@ -96,7 +96,12 @@ fn enrolment_is_refused_for_every_broken_part() {
     chain.fails::<IdTaken>(9, at, &taken_id);
     chain.fails::<IdTaken>(9, at, &id_of_org);
     chain.fails::<AccountTaken>(9, at, &taken_account);
-    let set = setOrgCall { org: org(1), admin: chain.account(1), s: Status::Suspended.into(), meta: B256::ZERO };
+    let set = setOrgCall {
+        org: org(1),
+        admin: chain.account(1),
+        s: Status::Suspended.into(),
+        meta: B256::ZERO,
+    };
     chain.ok(0, at, &set);
     let into_suspended = certified(&chain, &good);
     chain.fails::<OrgInactive>(9, at, &into_suspended);
@@ -109,7 +114,10 @@ fn enrolment_waits_for_the_org_admin_and_works_once() {
     let e = enrolment(&chain);
     let call = certified(&chain, &e);
     chain.ok(9, at, &call).event::<Enrolled>();
-    assert_eq!((status(&chain, e.userId), role(&chain, e.account)), (Status::Pending, 0));
+    assert_eq!(
+        (status(&chain, e.userId), role(&chain, e.account)),
+        (Status::Pending, 0)
+    );
     chain.fails::<NotAllowed>(2, at, &approveCall { userId: e.userId });
     chain.ok(1, at, &approveCall { userId: e.userId });
     assert_eq!(role(&chain, e.account), 1);
@@ -139,7 +147,11 @@ fn admins_own_call_needs_no_approval_and_individuals_are_their_own_org() {
     assert_eq!(role(&chain, alone.account), 1);
     let found = chain.view(at, &getOrgCall { org: alone.org });
     assert_eq!((found.admin, found.status), (alone.account, 1));
-    let register = registerOrgCall { org: alone.org, admin: chain.account(5), meta: B256::ZERO };
+    let register = registerOrgCall {
+        org: alone.org,
+        admin: chain.account(5),
+        meta: B256::ZERO,
+    };
     chain.fails::<IdTaken>(0, at, &register);
 }
 
@@ -157,18 +169,33 @@ fn roles_end_with_time_user_and_organisation() {
         meta: B256::ZERO,
     };
     suspended.ok(0, suspended.at.identity, &set);
-    assert_eq!((role(&suspended, ada.address()), role(&suspended, suspended.account(1))), (0, 0));
+    assert_eq!(
+        (
+            role(&suspended, ada.address()),
+            role(&suspended, suspended.account(1))
+        ),
+        (0, 0)
+    );
 }
 
 #[test]
 fn organisations_are_the_administrators() {
     let mut chain = Chain::new();
     let at = chain.at.identity;
-    let register = registerOrgCall { org: keccak256("new"), admin: chain.account(5), meta: B256::ZERO };
+    let register = registerOrgCall {
+        org: keccak256("new"),
+        admin: chain.account(5),
+        meta: B256::ZERO,
+    };
     chain.fails::<NotAllowed>(1, at, &register);
     chain.ok(0, at, &register).event::<OrgSet>();
     chain.fails::<IdTaken>(0, at, &register);
-    let set = |org: B256, s: Status| setOrgCall { org, admin: key("x").address(), s: s.into(), meta: B256::ZERO };
+    let set = |org: B256, s: Status| setOrgCall {
+        org,
+        admin: key("x").address(),
+        s: s.into(),
+        meta: B256::ZERO,
+    };
     chain.fails::<NotAllowed>(1, at, &set(org(2), Status::Active));
     chain.fails::<UnknownOrg>(0, at, &set(keccak256("nobody"), Status::Active));
     chain.fails::<NotAllowed>(0, at, &set(org(2), Status::Erased));
@@ -181,15 +208,38 @@ fn last_administrator_cannot_go_by_any_call() {
     let mut chain = Chain::new();
     let at = chain.at.identity;
     let admin = chain.account(0);
-    let set = setOrgCall { org: org(0), admin, s: Status::Suspended.into(), meta: B256::ZERO };
+    let set = setOrgCall {
+        org: org(0),
+        admin,
+        s: Status::Suspended.into(),
+        meta: B256::ZERO,
+    };
     chain.fails::<NotAllowed>(0, at, &set);
-    chain.fails::<NotAllowed>(0, at, &setRoleCall { userId: user(0), role: 2 });
+    chain.fails::<NotAllowed>(
+        0,
+        at,
+        &setRoleCall {
+            userId: user(0),
+            role: 2,
+        },
+    );
     chain.fails::<NotAllowed>(0, at, &eraseCall { userId: user(0) });
     for s in [Status::Suspended, Status::Revoked] {
-        let call = setStatusCall { userId: user(0), s: s.into(), reason: B256::ZERO };
+        let call = setStatusCall {
+            userId: user(0),
+            s: s.into(),
+            reason: B256::ZERO,
+        };
         chain.fails::<NotAllowed>(0, at, &call);
     }
-    chain.ok(0, at, &setRoleCall { userId: user(1), role: 4 });
+    chain.ok(
+        0,
+        at,
+        &setRoleCall {
+            userId: user(1),
+            role: 4,
+        },
+    );
     chain.ok(0, at, &eraseCall { userId: user(0) });
     assert_eq!(role(&chain, chain.account(1)), 4);
     chain.fails::<NotAllowed>(1, at, &eraseCall { userId: user(1) });
@@ -199,22 +249,72 @@ fn last_administrator_cannot_go_by_any_call() {
 fn org_admins_set_roles_up_to_manager() {
     let (mut chain, ada, id) = with_ada();
     let at = chain.at.identity;
-    chain.fails::<NotAllowed>(2, at, &setRoleCall { userId: id, role: 2 });
-    chain.fails::<RoleTooHigh>(1, at, &setRoleCall { userId: id, role: 3 });
-    chain.fails::<RoleTooHigh>(0, at, &setRoleCall { userId: id, role: 5 });
-    chain.ok(1, at, &setRoleCall { userId: id, role: 2 }).event::<RoleSet>();
-    chain.ok(0, at, &setRoleCall { userId: id, role: 3 });
+    chain.fails::<NotAllowed>(
+        2,
+        at,
+        &setRoleCall {
+            userId: id,
+            role: 2,
+        },
+    );
+    chain.fails::<RoleTooHigh>(
+        1,
+        at,
+        &setRoleCall {
+            userId: id,
+            role: 3,
+        },
+    );
+    chain.fails::<RoleTooHigh>(
+        0,
+        at,
+        &setRoleCall {
+            userId: id,
+            role: 5,
+        },
+    );
+    chain
+        .ok(
+            1,
+            at,
+            &setRoleCall {
+                userId: id,
+                role: 2,
+            },
+        )
+        .event::<RoleSet>();
+    chain.ok(
+        0,
+        at,
+        &setRoleCall {
+            userId: id,
+            role: 3,
+        },
+    );
     assert_eq!(role(&chain, ada.address()), 3);
-    chain.fails::<RoleTooHigh>(1, at, &setRoleCall { userId: id, role: 1 });
+    chain.fails::<RoleTooHigh>(
+        1,
+        at,
+        &setRoleCall {
+            userId: id,
+            role: 1,
+        },
+    );
 }
 
 #[test]
 fn suspension_is_lifted_by_the_same_level_or_above() {
     let (mut chain, ada, id) = with_ada();
     let at = chain.at.identity;
-    let set = |s: Status| setStatusCall { userId: id, s: s.into(), reason: keccak256("why") };
+    let set = |s: Status| setStatusCall {
+        userId: id,
+        s: s.into(),
+        reason: keccak256("why"),
+    };
     chain.fails::<NotAllowed>(2, at, &set(Status::Suspended));
-    chain.ok(0, at, &set(Status::Suspended)).event::<StatusSet>();
+    chain
+        .ok(0, at, &set(Status::Suspended))
+        .event::<StatusSet>();
     assert_eq!((get(&chain, id).level, role(&chain, ada.address())), (4, 0));
     chain.fails::<NotAllowed>(1, at, &set(Status::Active));
     chain.ok(0, at, &set(Status::Active));
@@ -223,6 +323,14 @@ fn suspension_is_lifted_by_the_same_level_or_above() {
     chain.fails::<NotAllowed>(1, at, &set(Status::Erased));
     chain.ok(1, at, &set(Status::Revoked));
     chain.fails::<NotAllowed>(0, at, &set(Status::Active));
+    chain.fails::<NotAllowed>(
+        0,
+        at,
+        &setRoleCall {
+            userId: id,
+            role: 4,
+        },
+    );
 }
 
 #[test]
@@ -231,8 +339,17 @@ fn rotation_needs_holder_or_certifier_and_the_next_account() {
     let at = chain.at.identity;
     let next = key("next");
     let deadline = chain.deadline();
-    let message = eip712::Rotation { userId: id, next: next.address(), deadline };
-    let rotate = |sig: Bytes| rotateCall { userId: id, next: next.address(), deadline, nextSig: sig };
+    let message = eip712::Rotation {
+        userId: id,
+        next: next.address(),
+        deadline,
+    };
+    let rotate = |sig: Bytes| rotateCall {
+        userId: id,
+        next: next.address(),
+        deadline,
+        nextSig: sig,
+    };
     let good = rotate(sign(&next, &chain.domain("Identity"), &message));
     chain.fails::<NotAllowed>(2, at, &good);
     let forged = rotate(sign(&ada, &chain.domain("Identity"), &message));
@@ -243,7 +360,10 @@ fn rotation_needs_holder_or_certifier_and_the_next_account() {
     let mut lost = chain.clone();
     lost.ok(0, at, &good);
     assert!(chain.call(ada.address(), at, &good).success);
-    assert_eq!((role(&chain, ada.address()), role(&chain, next.address())), (0, 1));
+    assert_eq!(
+        (role(&chain, ada.address()), role(&chain, next.address())),
+        (0, 1)
+    );
     chain.fails_from::<AccountTaken>(next.address(), at, &good);
 }
 
@@ -254,9 +374,18 @@ fn agreement_to_a_rotation_works_once_however_the_id_moves() {
     let deadline = chain.deadline();
     let to = |chain: &Chain, name: &str| {
         let next = key(name).address();
-        let message = eip712::Rotation { userId: user(1), next, deadline };
+        let message = eip712::Rotation {
+            userId: user(1),
+            next,
+            deadline,
+        };
         let sig = sign(&key(name), &chain.domain("Identity"), &message);
-        rotateCall { userId: user(1), next, deadline, nextSig: sig }
+        rotateCall {
+            userId: user(1),
+            next,
+            deadline,
+            nextSig: sig,
+        }
     };
     let (first, second) = (to(&chain, "first"), to(&chain, "second"));
     chain.ok(1, at, &first);
@@ -269,11 +398,25 @@ fn rotation_moves_the_admin_along() {
     let mut chain = Chain::new();
     let next = key("next");
     let deadline = chain.deadline();
-    let message = eip712::Rotation { userId: user(1), next: next.address(), deadline };
+    let message = eip712::Rotation {
+        userId: user(1),
+        next: next.address(),
+        deadline,
+    };
     let sig = sign(&next, &chain.domain("Identity"), &message);
-    let call = rotateCall { userId: user(1), next: next.address(), deadline, nextSig: sig };
+    let call = rotateCall {
+        userId: user(1),
+        next: next.address(),
+        deadline,
+        nextSig: sig,
+    };
     chain.ok(1, chain.at.identity, &call);
-    assert_eq!(chain.view(chain.at.identity, &getOrgCall { org: org(1) }).admin, next.address());
+    assert_eq!(
+        chain
+            .view(chain.at.identity, &getOrgCall { org: org(1) })
+            .admin,
+        next.address()
+    );
 }
 
 #[test]
@@ -281,12 +424,26 @@ fn renewal_only_prolongs() {
     let (mut chain, _, id) = with_ada();
     let at = chain.at.identity;
     let expires = seconds(chain.time + 700 * 86_400);
-    let message = eip712::Renewal { userId: id, expires };
+    let message = eip712::Renewal {
+        userId: id,
+        expires,
+    };
     let certifier = chain.account(0);
-    let good = renewCall { userId: id, expires, certifier, sig: chain.sign(0, "Identity", &message) };
-    let forged = renewCall { sig: chain.sign(1, "Identity", &message), ..good.clone() };
+    let good = renewCall {
+        userId: id,
+        expires,
+        certifier,
+        sig: chain.sign(0, "Identity", &message),
+    };
+    let forged = renewCall {
+        sig: chain.sign(1, "Identity", &message),
+        ..good.clone()
+    };
     chain.fails::<BadSignature>(9, at, &forged);
-    let other = renewCall { certifier: chain.account(1), ..good.clone() };
+    let other = renewCall {
+        certifier: chain.account(1),
+        ..good.clone()
+    };
     chain.fails::<NotCertifier>(9, at, &other);
     chain.ok(9, at, &good);
     chain.fails::<Expired>(9, at, &good);
@@ -300,9 +457,16 @@ fn erased_id_keeps_its_nullifier_for_360_days_and_never_revives() {
     let nullifier = keccak256("nullifier of ada");
     chain.fails::<NotAllowed>(1, at, &eraseCall { userId: id });
     chain.fails::<NotAllowed>(0, at, &forgetCall { nullifier });
-    assert!(chain.call(ada.address(), at, &eraseCall { userId: id }).success);
+    assert!(
+        chain
+            .call(ada.address(), at, &eraseCall { userId: id })
+            .success
+    );
     let found = get(&chain, id);
-    assert_eq!((found.account, found.org, found.certifier), (Address::ZERO, B256::ZERO, Address::ZERO));
+    assert_eq!(
+        (found.account, found.org, found.certifier),
+        (Address::ZERO, B256::ZERO, Address::ZERO)
+    );
     assert_eq!(found.expires, seconds(chain.time));
     assert_eq!(chain.view(at, &idOfCall { a: ada.address() }), B256::ZERO);
 

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, U256, Uint, keccak256};
 use alloy_sol_types::SolCall;
 use medina_contracts::{
     access_manager::AccessManager,
-    data_marketplace::DataMarketplace::*,
+    data_marketplace::{DataMarketplace::*, IDataMarketplace},
     eip712,
     identity::Identity,
     medina_token::MedinaToken,
@@ -26,6 +26,9 @@ fn offered() -> (Chain, B256, u64) {
     (chain, sensor, id)
 }
 
+/// Makes a good listing a bad one.
+type Spoil = Box<dyn Fn(&mut IDataMarketplace::Listing)>;
+
 fn bought() -> (Chain, u64, U256) {
     let (mut chain, _, id) = offered();
     let order = chain.buy(2, id, PRICE);
@@ -40,16 +43,32 @@ fn delivered() -> (Chain, u64, U256) {
 
 fn disputed() -> (Chain, u64, U256) {
     let (mut chain, id, order) = delivered();
-    chain.ok(2, chain.at.data_marketplace, &disputeCall { order, evidence: B256::ZERO });
+    chain.ok(
+        2,
+        chain.at.data_marketplace,
+        &disputeCall {
+            order,
+            evidence: B256::ZERO,
+        },
+    );
     (chain, id, order)
 }
 
 fn deliver(order: U256) -> deliverCall {
-    deliverCall { order, proof: keccak256("proof") }
+    deliverCall {
+        order,
+        proof: keccak256("proof"),
+    }
 }
 
 fn has_access(chain: &Chain, listing: u64, account: usize) -> bool {
-    chain.view(chain.at.data_marketplace, &hasAccessCall { listing, user: chain.account(account) })
+    chain.view(
+        chain.at.data_marketplace,
+        &hasAccessCall {
+            listing,
+            user: chain.account(account),
+        },
+    )
 }
 
 fn state(chain: &Chain, order: U256) -> OrderState {
@@ -58,8 +77,13 @@ fn state(chain: &Chain, order: U256) -> OrderState {
 
 /// token balance = open escrow + credits + pool, with all credits being those of the ten accounts.
 fn assert_books_balance(chain: &Chain, open: u128, pool: u128) {
-    let credits: u128 = (0..10).map(|index| chain.credit(chain.account(index))).sum();
-    assert_eq!(chain.balance(chain.at.data_marketplace), open + credits + pool);
+    let credits: u128 = (0..10)
+        .map(|index| chain.credit(chain.account(index)))
+        .sum();
+    assert_eq!(
+        chain.balance(chain.at.data_marketplace),
+        open + credits + pool
+    );
 }
 
 #[test]
@@ -78,7 +102,14 @@ fn listing_needs_the_sellers_own_live_resource() {
     let foreign = chain.listing(2, sensor, PRICE);
     chain.fails::<NotOwner>(2, market, &listCall { l: foreign });
     let own = chain.listing(1, sensor, PRICE);
-    chain.ok(1, chain.at.sensor_registry, &SensorRegistry::setStatusCall { id: sensor, status: 2 });
+    chain.ok(
+        1,
+        chain.at.sensor_registry,
+        &SensorRegistry::setStatusCall {
+            id: sensor,
+            status: 2,
+        },
+    );
     chain.fails::<NotLive>(1, market, &listCall { l: own });
 }
 
@@ -87,27 +118,47 @@ fn listing_refuses_terms_outside_the_rules() {
     let mut chain = Chain::new();
     let sensor = chain.register(1, "sensor");
     let good = chain.listing(1, sensor, PRICE);
-    let cases: [(&str, Box<dyn Fn(&mut medina_contracts::data_marketplace::IDataMarketplace::Listing)>); 11] = [
+    let cases: [(&str, Spoil); 11] = [
         ("per unit is not yet", Box::new(|l| l.price = 2)),
         ("period is not yet", Box::new(|l| l.price = 3)),
         ("fixed without a price", Box::new(|l| l.unitPrice = 0)),
         ("free with a price", Box::new(|l| l.price = 0)),
         ("nobody to pay", Box::new(|l| l.payee = Address::ZERO)),
         ("no subject", Box::new(|l| l.subject = B256::ZERO)),
-        ("reputation above 100", Box::new(|l| l.minReputation = 10_001)),
-        ("delivery after 30 days", Box::new(|l| l.deliverIn = 30 * 86_400 + 1)),
+        (
+            "reputation above 100",
+            Box::new(|l| l.minReputation = 10_001),
+        ),
+        (
+            "delivery after 30 days",
+            Box::new(|l| l.deliverIn = 30 * 86_400 + 1),
+        ),
         ("window below a minute", Box::new(|l| l.confirmIn = 59)),
-        ("window above 30 days", Box::new(|l| l.confirmIn = 30 * 86_400 + 1)),
-        ("free with a judge", Box::new(|l| {
-            (l.price, l.unitPrice, l.judge) = (0, 0, Address::repeat_byte(1));
-        })),
+        (
+            "window above 30 days",
+            Box::new(|l| l.confirmIn = 30 * 86_400 + 1),
+        ),
+        (
+            "free with a judge",
+            Box::new(|l| {
+                (l.price, l.unitPrice, l.judge) = (0, 0, Address::repeat_byte(1));
+            }),
+        ),
     ];
     for (what, spoil) in cases {
         let mut listing = good.clone();
         spoil(&mut listing);
-        let outcome = chain.call(chain.account(1), chain.at.data_marketplace, &listCall { l: listing });
+        let outcome = chain.call(
+            chain.account(1),
+            chain.at.data_marketplace,
+            &listCall { l: listing },
+        );
         assert!(!outcome.success, "{what}");
-        assert_eq!(outcome.output[..4], <BadListing as alloy_sol_types::SolError>::SELECTOR, "{what}");
+        assert_eq!(
+            outcome.output[..4],
+            <BadListing as alloy_sol_types::SolError>::SELECTOR,
+            "{what}"
+        );
     }
     let mut judged = good;
     judged.judge = Address::repeat_byte(1);
@@ -120,14 +171,21 @@ fn listing_is_numbered_kept_and_announced() {
     let sensor = chain.register(1, "sensor");
     let mut listing = chain.listing(1, sensor, PRICE);
     listing.org = B256::ZERO;
-    let outcome = chain.ok(1, chain.at.data_marketplace, &listCall { l: listing.clone() });
+    let outcome = chain.ok(
+        1,
+        chain.at.data_marketplace,
+        &listCall { l: listing.clone() },
+    );
     assert_eq!(listCall::abi_decode_returns(&outcome.output).unwrap(), 1);
     let event = outcome.event::<Listed>();
     assert_eq!((event.id, event.org, event.subject), (1, org(1), sensor));
     assert_eq!((event.unitPrice, event.topic), (PRICE, listing.topic));
     listing.org = org(1);
     listing.status = 1;
-    assert_eq!(chain.view(chain.at.data_marketplace, &getListingCall { id: 1 }), listing);
+    assert_eq!(
+        chain.view(chain.at.data_marketplace, &getListingCall { id: 1 }),
+        listing
+    );
 }
 
 #[test]
@@ -136,7 +194,14 @@ fn price_changes_only_by_the_seller_and_not_to_nothing() {
     let market = chain.at.data_marketplace;
     chain.fails::<NotOwner>(2, market, &setPriceCall { id, unitPrice: 1 });
     chain.fails::<BadListing>(1, market, &setPriceCall { id, unitPrice: 0 });
-    chain.fails::<NotLive>(1, market, &setPriceCall { id: 9, unitPrice: 1 });
+    chain.fails::<NotLive>(
+        1,
+        market,
+        &setPriceCall {
+            id: 9,
+            unitPrice: 1,
+        },
+    );
     chain.ok(1, market, &setPriceCall { id, unitPrice: 7 });
     assert_eq!(chain.view(market, &quoteCall { id, units: 3 }), 21);
 }
@@ -145,7 +210,14 @@ fn price_changes_only_by_the_seller_and_not_to_nothing() {
 fn quote_beyond_money_is_too_dear() {
     let (mut chain, _, id) = offered();
     let market = chain.at.data_marketplace;
-    chain.ok(1, market, &setPriceCall { id, unitPrice: u128::MAX });
+    chain.ok(
+        1,
+        market,
+        &setPriceCall {
+            id,
+            unitPrice: u128::MAX,
+        },
+    );
     chain.fails::<TooDear>(2, market, &quoteCall { id, units: 2 });
 }
 
@@ -153,7 +225,12 @@ fn quote_beyond_money_is_too_dear() {
 fn listing_status_is_the_sellers_and_flags_are_the_moderators() {
     let (mut chain, _, id) = offered();
     let market = chain.at.data_marketplace;
-    let set = |status| setListingCall { id, status, meta: B256::ZERO, policy: B256::ZERO };
+    let set = |status| setListingCall {
+        id,
+        status,
+        meta: B256::ZERO,
+        policy: B256::ZERO,
+    };
     chain.fails::<NotOwner>(2, market, &set(2));
     chain.fails::<NotOwner>(1, market, &set(129));
     chain.fails::<BadListing>(1, market, &set(0));
@@ -185,7 +262,14 @@ fn buying_is_refused_to_strangers_own_and_dead_offers() {
     nobody.user = Address::ZERO;
     chain.fails::<OutOfRange>(2, market, &nobody);
     chain.fails::<ERC20InsufficientAllowance>(2, market, &chain.purchase(2, id, PRICE));
-    chain.ok(1, chain.at.sensor_registry, &SensorRegistry::setStatusCall { id: sensor, status: 2 });
+    chain.ok(
+        1,
+        chain.at.sensor_registry,
+        &SensorRegistry::setStatusCall {
+            id: sensor,
+            status: 2,
+        },
+    );
     chain.fails::<NotLive>(2, market, &chain.purchase(2, id, PRICE));
 }
 
@@ -196,7 +280,14 @@ use MedinaToken::ERC20InsufficientAllowance;
 fn buying_a_resource_that_moved_away_is_refused() {
     let (mut chain, sensor, id) = offered();
     let registry = chain.at.sensor_registry;
-    chain.ok(1, registry, &SensorRegistry::transferCall { id: sensor, toOrg: org(3) });
+    chain.ok(
+        1,
+        registry,
+        &SensorRegistry::transferCall {
+            id: sensor,
+            toOrg: org(3),
+        },
+    );
     chain.ok(3, registry, &SensorRegistry::acceptCall { id: sensor });
     chain.fails::<NotOwner>(2, chain.at.data_marketplace, &chain.purchase(2, id, PRICE));
 }
@@ -240,12 +331,21 @@ fn purchase_moves_the_amount_to_escrow_and_opens_access() {
     chain.approve(2, PRICE);
     let outcome = chain.ok(2, chain.at.data_marketplace, &chain.purchase(2, id, PRICE));
     let event = outcome.event::<Bought>();
-    assert_eq!((event.listing, event.user, event.buyer), (id, chain.account(2), chain.account(2)));
-    assert_eq!((event.units, event.amount, event.end), (1, PRICE, Uint::ZERO));
+    assert_eq!(
+        (event.listing, event.user, event.buyer),
+        (id, chain.account(2), chain.account(2))
+    );
+    assert_eq!(
+        (event.units, event.amount, event.end),
+        (1, PRICE, Uint::ZERO)
+    );
     assert_eq!(chain.balance(chain.account(2)), before - PRICE);
     assert_eq!(chain.balance(chain.at.data_marketplace), PRICE);
     let order = chain.order(event.order);
-    assert_eq!((order.amount, order.paid, order.purpose), (PRICE, 0, keccak256("research")));
+    assert_eq!(
+        (order.amount, order.paid, order.purpose),
+        (PRICE, 0, keccak256("research"))
+    );
     assert_eq!(order.deadline, seconds(GENESIS_TIME + 3_600));
     assert_eq!(state(&chain, event.order), OrderState::Funded);
     assert!(has_access(&chain, id, 2));
@@ -265,7 +365,10 @@ fn permit_pays_without_an_allowance_and_a_used_one_does_not_hurt() {
         deadline,
     };
     let signature = chain.sign(2, "MedinaToken", &message);
-    let (r, s) = (B256::from_slice(&signature[..32]), B256::from_slice(&signature[32..64]));
+    let (r, s) = (
+        B256::from_slice(&signature[..32]),
+        B256::from_slice(&signature[32..64]),
+    );
     let call = buyWithPermitCall {
         id,
         units: 1,
@@ -311,7 +414,7 @@ fn relayed_purchase_is_the_buyers_and_works_once() {
         number: 300,
     };
     let call = |chain: &Chain, signer: usize| buyForCall {
-        i: medina_contracts::data_marketplace::IDataMarketplace::BuyIntent {
+        i: IDataMarketplace::BuyIntent {
             listing: intent.listing,
             units: intent.units,
             buyer: intent.buyer,
@@ -352,7 +455,11 @@ fn delivery_is_the_sellers_in_time() {
     late.warp(3_601);
     late.fails::<TooLate>(1, market, &deliver(order));
     let mut by_device = chain.clone();
-    assert!(by_device.call(key("sensor").address(), market, &deliver(order)).success);
+    assert!(
+        by_device
+            .call(key("sensor").address(), market, &deliver(order))
+            .success
+    );
     chain.ok(1, market, &deliver(order)).event::<Delivered>();
     assert_eq!(chain.order(order).deadline, seconds(GENESIS_TIME + 7_200));
     chain.fails::<WrongState>(1, market, &deliver(order));
@@ -365,7 +472,10 @@ fn confirmation_pays_the_seller_less_the_fee() {
     chain.fails::<NotParty>(1, market, &confirmCall { order });
     let outcome = chain.ok(2, market, &confirmCall { order });
     let event = outcome.event::<Paid>();
-    assert_eq!((event.to, event.amount, event.fee), (chain.account(1), PRICE, FEE));
+    assert_eq!(
+        (event.to, event.amount, event.fee),
+        (chain.account(1), PRICE, FEE)
+    );
     assert_eq!(state(&chain, order), OrderState::Completed);
     assert_eq!(chain.order(order).paid, PRICE);
     assert_eq!(chain.credit(chain.account(1)), PRICE - FEE);
@@ -420,7 +530,10 @@ fn delivered_order_cannot_be_cancelled() {
 fn dispute_is_the_buyers_inside_the_window() {
     let (mut chain, id, order) = delivered();
     let market = chain.at.data_marketplace;
-    let dispute = disputeCall { order, evidence: keccak256("evidence") };
+    let dispute = disputeCall {
+        order,
+        evidence: keccak256("evidence"),
+    };
     chain.fails::<NotParty>(1, market, &dispute);
     let mut late = chain.clone();
     late.warp(7_201);
@@ -436,8 +549,22 @@ fn arbiter_divides_and_nobody_else() {
     let (mut chain, _, order) = disputed();
     let market = chain.at.data_marketplace;
     chain.fails::<NotJudge>(1, market, &resolveCall { order, buyerBps: 0 });
-    chain.fails::<OutOfRange>(0, market, &resolveCall { order, buyerBps: 10_001 });
-    let outcome = chain.ok(0, market, &resolveCall { order, buyerBps: 2_500 });
+    chain.fails::<OutOfRange>(
+        0,
+        market,
+        &resolveCall {
+            order,
+            buyerBps: 10_001,
+        },
+    );
+    let outcome = chain.ok(
+        0,
+        market,
+        &resolveCall {
+            order,
+            buyerBps: 2_500,
+        },
+    );
     assert_eq!(outcome.event::<Resolved>().buyerBps, 2_500);
     let (refund, paid) = (PRICE / 4, PRICE - PRICE / 4);
     assert_eq!(outcome.event::<Refunded>().amount, refund);
@@ -451,7 +578,14 @@ fn arbiter_divides_and_nobody_else() {
 #[test]
 fn dispute_for_the_buyer_refunds_all() {
     let (mut chain, _, order) = disputed();
-    chain.ok(0, chain.at.data_marketplace, &resolveCall { order, buyerBps: 10_000 });
+    chain.ok(
+        0,
+        chain.at.data_marketplace,
+        &resolveCall {
+            order,
+            buyerBps: 10_000,
+        },
+    );
     assert_eq!(state(&chain, order), OrderState::Refunded);
     assert_eq!(chain.credit(chain.account(2)), PRICE);
 }
@@ -459,7 +593,11 @@ fn dispute_for_the_buyer_refunds_all() {
 #[test]
 fn undisputed_order_cannot_be_resolved() {
     let (mut chain, _, order) = delivered();
-    chain.fails::<WrongState>(0, chain.at.data_marketplace, &resolveCall { order, buyerBps: 0 });
+    chain.fails::<WrongState>(
+        0,
+        chain.at.data_marketplace,
+        &resolveCall { order, buyerBps: 0 },
+    );
 }
 
 #[test]
@@ -474,8 +612,22 @@ fn unanswered_dispute_ends_by_half_or_without_proof_for_the_buyer() {
     chain.fails::<WrongState>(9, market, &expireCall { order });
 
     let (mut chain, _, order) = bought();
-    chain.ok(1, market, &deliverCall { order, proof: B256::ZERO });
-    chain.ok(2, market, &disputeCall { order, evidence: B256::ZERO });
+    chain.ok(
+        1,
+        market,
+        &deliverCall {
+            order,
+            proof: B256::ZERO,
+        },
+    );
+    chain.ok(
+        2,
+        market,
+        &disputeCall {
+            order,
+            evidence: B256::ZERO,
+        },
+    );
     chain.warp(7 * 86_400 + 1);
     chain.ok(9, market, &expireCall { order });
     assert_eq!(chain.credit(chain.account(2)), PRICE);
@@ -489,7 +641,10 @@ fn credits_are_withdrawn_once() {
     let seller = chain.account(1);
     let before = chain.balance(seller);
     let outcome = chain.ok(1, market, &withdrawCall { to: seller });
-    assert_eq!(withdrawCall::abi_decode_returns(&outcome.output).unwrap(), PRICE - FEE);
+    assert_eq!(
+        withdrawCall::abi_decode_returns(&outcome.output).unwrap(),
+        PRICE - FEE
+    );
     chain.ok(1, market, &withdrawCall { to: seller });
     chain.ok(9, market, &withdrawForCall { owner: seller });
     assert_eq!(chain.balance(seller), before + PRICE - FEE);
@@ -516,7 +671,10 @@ fn access_ends_with_its_time() {
     listing.unit = 100;
     let id = chain.list(1, listing);
     let order = chain.buy(2, id, PRICE);
-    assert_eq!(chain.view(market, &expiresAtCall { order }), seconds(GENESIS_TIME + 100));
+    assert_eq!(
+        chain.view(market, &expiresAtCall { order }),
+        seconds(GENESIS_TIME + 100)
+    );
     chain.warp(99);
     assert!(has_access(&chain, id, 2));
     chain.warp(1);
@@ -551,12 +709,24 @@ fn parameters_judges_and_fees_are_the_governors() {
     let (mut chain, _, order) = delivered();
     let at = chain.at.data_marketplace;
     chain.ok(2, at, &confirmCall { order });
-    let set = |fee, rebate, window| setParamsCall { feeBps: fee, rebateBps: rebate, disputeIn: window };
+    let set = |fee, rebate, window| setParamsCall {
+        feeBps: fee,
+        rebateBps: rebate,
+        disputeIn: window,
+    };
     chain.fails::<AccessManagedUnauthorized>(1, at, &set(0, 0, 60));
     chain.fails::<AccessManagedUnauthorized>(1, at, &collectFeesCall { amount: 1 });
-    let judge = setJudgeCall { judge: chain.account(1), allowed: true };
+    let judge = setJudgeCall {
+        judge: chain.account(1),
+        allowed: true,
+    };
     chain.fails::<AccessManagedUnauthorized>(1, at, &judge);
-    for wrong in [set(501, 0, 60), set(0, 10_001, 60), set(0, 0, 59), set(0, 0, 30 * 86_400 + 1)] {
+    for wrong in [
+        set(501, 0, 60),
+        set(0, 10_001, 60),
+        set(0, 0, 59),
+        set(0, 0, 30 * 86_400 + 1),
+    ] {
         chain.fails::<OutOfRange>(0, at, &wrong);
     }
     chain.fails::<OutOfRange>(0, at, &collectFeesCall { amount: FEE + 1 });
@@ -572,16 +742,44 @@ fn judge_alone_delivers_and_resolves() {
     let (mut chain, sensor, _) = offered();
     let at = chain.at.data_marketplace;
     let judge = chain.account(7);
-    chain.ok(0, at, &setJudgeCall { judge, allowed: true });
+    chain.ok(
+        0,
+        at,
+        &setJudgeCall {
+            judge,
+            allowed: true,
+        },
+    );
     let mut listing = chain.listing(1, sensor, PRICE);
     listing.judge = judge;
     let id = chain.list(1, listing);
     let order = chain.buy(2, id, PRICE);
     chain.fails::<NotParty>(1, at, &deliver(order));
     chain.ok(7, at, &deliver(order));
-    chain.fails::<NotJudge>(2, at, &disputeCall { order, evidence: B256::ZERO });
-    chain.fails::<NotJudge>(0, at, &resolveCall { order, buyerBps: 10_000 });
-    chain.ok(7, at, &resolveCall { order, buyerBps: 10_000 });
+    chain.fails::<NotJudge>(
+        2,
+        at,
+        &disputeCall {
+            order,
+            evidence: B256::ZERO,
+        },
+    );
+    chain.fails::<NotJudge>(
+        0,
+        at,
+        &resolveCall {
+            order,
+            buyerBps: 10_000,
+        },
+    );
+    chain.ok(
+        7,
+        at,
+        &resolveCall {
+            order,
+            buyerBps: 10_000,
+        },
+    );
     assert_eq!(chain.credit(chain.account(2)), PRICE);
 }
 
@@ -596,8 +794,17 @@ fn guardian_stops_new_business_but_no_exit() {
     chain.approve(2, PRICE);
     chain.fails::<AccessManagedUnauthorized>(2, at, &chain.purchase(2, id, PRICE));
     chain.ok(2, at, &confirmCall { order });
-    chain.ok(1, at, &withdrawCall { to: chain.account(1) });
-    let open = AccessManager::setTargetClosedCall { target: at, closed: false };
+    chain.ok(
+        1,
+        at,
+        &withdrawCall {
+            to: chain.account(1),
+        },
+    );
+    let open = AccessManager::setTargetClosedCall {
+        target: at,
+        closed: false,
+    };
     chain.ok(0, chain.at.access_manager, &open);
     chain.ok(2, at, &chain.purchase(2, id, PRICE));
 }
@@ -605,7 +812,11 @@ fn guardian_stops_new_business_but_no_exit() {
 #[test]
 fn suspended_buyer_cannot_buy() {
     let (mut chain, _, id) = offered();
-    let suspend = Identity::setStatusCall { userId: crate::harness::user(2), s: 2, reason: B256::ZERO };
+    let suspend = Identity::setStatusCall {
+        userId: crate::harness::user(2),
+        s: 2,
+        reason: B256::ZERO,
+    };
     chain.ok(0, chain.at.identity, &suspend);
     chain.fails::<NotParty>(2, chain.at.data_marketplace, &chain.purchase(2, id, PRICE));
 }
@@ -615,7 +826,10 @@ fn closing_without_gas_for_trust_is_refused_and_broken_trust_stops_nothing() {
     let (mut chain, _, order) = delivered();
     let at = chain.at.data_marketplace;
     let outcome = chain.call_with_gas(chain.account(2), at, &confirmCall { order }, 300_000);
-    assert_eq!(outcome.output[..4], <LowGas as alloy_sol_types::SolError>::SELECTOR);
+    assert_eq!(
+        outcome.output[..4],
+        <LowGas as alloy_sol_types::SolError>::SELECTOR
+    );
     chain.break_code(chain.at.trust_and_reputation);
     chain.ok(2, at, &confirmCall { order });
     assert_eq!(chain.credit(chain.account(1)), PRICE - FEE);
@@ -624,8 +838,15 @@ fn closing_without_gas_for_trust_is_refused_and_broken_trust_stops_nothing() {
 #[test]
 fn role_numbers_are_those_of_the_contracts() {
     let chain = Chain::new();
-    for role in [access_roles::GOVERNOR, access_roles::ARBITER, access_roles::CERTIFIER] {
-        let call = AccessManager::hasRoleCall { roleId: role, account: chain.account(0) };
+    for role in [
+        access_roles::GOVERNOR,
+        access_roles::ARBITER,
+        access_roles::CERTIFIER,
+    ] {
+        let call = AccessManager::hasRoleCall {
+            roleId: role,
+            account: chain.account(0),
+        };
         assert!(chain.view(chain.at.access_manager, &call).isMember);
     }
 }

@@ -15,7 +15,8 @@ fn get(chain: &Chain, id: B256) -> Resource {
 
 fn ed25519(chain: &Chain, seed: u8) -> (SigningKey, Bytes) {
     let secret = SigningKey::from_bytes(&[seed; 32]);
-    let signer = eip712::ed25519_signer(chain.at.ed25519_verifier, secret.verifying_key().as_bytes());
+    let signer =
+        eip712::ed25519_signer(chain.at.ed25519_verifier, secret.verifying_key().as_bytes());
     (secret, signer)
 }
 
@@ -68,8 +69,13 @@ fn registered_resource_is_kept_and_announced() {
     let id = keccak256("sensor");
     let mut call = chain.registration(1, id, &key("sensor"));
     call.r.org = B256::ZERO;
-    let event = chain.ok(1, chain.at.sensor_registry, &call).event::<Registered>();
-    assert_eq!((event.id, event.org, event.topic), (id, org(1), keccak256("temperature")));
+    let event = chain
+        .ok(1, chain.at.sensor_registry, &call)
+        .event::<Registered>();
+    assert_eq!(
+        (event.id, event.org, event.topic),
+        (id, org(1), keccak256("temperature"))
+    );
     assert_eq!((event.cell, event.period, event.t), (4_711, 60, 0));
     let mut expected = chain.resource(1, &key("sensor"));
     expected.since = seconds(GENESIS_TIME);
@@ -93,10 +99,19 @@ fn ed25519_device_registers_with_its_own_key() {
     let (secret, signer) = ed25519(&chain, 1);
     let id = keccak256("device");
     let deadline = chain.deadline();
-    let message = eip712::Registration { id, org: org(1), deadline };
+    let message = eip712::Registration {
+        id,
+        org: org(1),
+        deadline,
+    };
     let mut r = chain.resource(1, &key("unused"));
     r.signer = signer.clone();
-    let good = registerCall { id, r, deadline, deviceSig: device_signature(&chain, &secret, &message) };
+    let good = registerCall {
+        id,
+        r,
+        deadline,
+        deviceSig: device_signature(&chain, &secret, &message),
+    };
     let mut wrong = good.clone();
     let mut bytes = wrong.deviceSig.to_vec();
     bytes[5] ^= 1;
@@ -123,7 +138,10 @@ fn many_are_registered_at_once_with_one_deadline() {
         ids: calls[..count].iter().map(|call| call.id).collect(),
         r: calls[..count].iter().map(|call| call.r.clone()).collect(),
         deadline: calls[0].deadline,
-        sigs: calls[..count].iter().map(|call| call.deviceSig.clone()).collect(),
+        sigs: calls[..count]
+            .iter()
+            .map(|call| call.deviceSig.clone())
+            .collect(),
     };
     chain.fails::<OutOfRange>(1, at, &batch(65));
     let mut uneven = batch(2);
@@ -139,13 +157,35 @@ fn update_is_the_owners() {
     let mut chain = Chain::new();
     let at = chain.at.sensor_registry;
     let id = chain.register(1, "sensor");
-    let update = updateCall { id, period: 5, cell: 9, meta: B256::ZERO };
+    let update = updateCall {
+        id,
+        period: 5,
+        cell: 9,
+        meta: B256::ZERO,
+    };
     chain.fails::<NotOwner>(2, at, &update);
-    chain.fails::<BadPeriod>(1, at, &updateCall { period: 0, ..update.clone() });
-    chain.fails::<Unknown>(1, at, &updateCall { id: keccak256("nothing"), ..update.clone() });
+    chain.fails::<BadPeriod>(
+        1,
+        at,
+        &updateCall {
+            period: 0,
+            ..update.clone()
+        },
+    );
+    chain.fails::<Unknown>(
+        1,
+        at,
+        &updateCall {
+            id: keccak256("nothing"),
+            ..update.clone()
+        },
+    );
     chain.ok(1, at, &update).event::<Updated>();
     let resource = get(&chain, id);
-    assert_eq!((resource.period, resource.cell, resource.meta), (5, 9, B256::ZERO));
+    assert_eq!(
+        (resource.period, resource.cell, resource.meta),
+        (5, 9, B256::ZERO)
+    );
 }
 
 #[test]
@@ -157,16 +197,43 @@ fn key_rotates_to_any_form_and_back_when_the_new_key_agrees() {
     let message = eip712::KeyRotation { id, deadline };
     let (secret, signer) = ed25519(&chain, 1);
     let sig = device_signature(&chain, &secret, &message);
-    let to_ed25519 = rotateKeyCall { id, signer: signer.clone(), deadline, sig };
+    let to_ed25519 = rotateKeyCall {
+        id,
+        signer: signer.clone(),
+        deadline,
+        sig,
+    };
     chain.fails::<NotOwner>(2, at, &to_ed25519);
     let by_old = sign(&key("sensor"), &chain.domain("SensorRegistry"), &message);
-    chain.fails::<BadDeviceKey>(1, at, &rotateKeyCall { sig: by_old.clone(), ..to_ed25519.clone() });
+    chain.fails::<BadDeviceKey>(
+        1,
+        at,
+        &rotateKeyCall {
+            sig: by_old.clone(),
+            ..to_ed25519.clone()
+        },
+    );
     chain.ok(1, at, &to_ed25519).event::<KeyRotated>();
-    assert_eq!((get(&chain, id).signer, get(&chain, id).cell), (signer, 4_711));
+    assert_eq!(
+        (get(&chain, id).signer, get(&chain, id).cell),
+        (signer, 4_711)
+    );
 
     let first: Bytes = key("sensor").address().to_vec().into();
-    chain.ok(1, at, &rotateKeyCall { id, signer: first.clone(), deadline, sig: by_old });
-    assert_eq!((get(&chain, id).signer, get(&chain, id).cell), (first, 4_711));
+    chain.ok(
+        1,
+        at,
+        &rotateKeyCall {
+            id,
+            signer: first.clone(),
+            deadline,
+            sig: by_old,
+        },
+    );
+    assert_eq!(
+        (get(&chain, id).signer, get(&chain, id).cell),
+        (first, 4_711)
+    );
 }
 
 #[test]
@@ -179,7 +246,14 @@ fn status_is_the_owners_and_flags_are_the_moderators() {
     chain.fails::<NotOwner>(1, at, &set(129));
     chain.fails::<Unknown>(1, at, &set(0));
     chain.fails::<Unknown>(1, at, &set(4));
-    chain.fails::<Unknown>(1, at, &setStatusCall { id: B256::ZERO, status: 1 });
+    chain.fails::<Unknown>(
+        1,
+        at,
+        &setStatusCall {
+            id: B256::ZERO,
+            status: 1,
+        },
+    );
     chain.ok(0, at, &set(129));
     chain.fails::<NotOwner>(1, at, &set(1));
     chain.ok(1, at, &set(2));
@@ -195,11 +269,26 @@ fn retired_is_final_and_frees_the_key() {
     let id = chain.register(1, "sensor");
     chain.ok(1, at, &setStatusCall { id, status: 3 });
     chain.fails::<Unknown>(1, at, &setStatusCall { id, status: 1 });
-    chain.fails::<Unknown>(1, at, &updateCall { id, period: 1, cell: 1, meta: B256::ZERO });
+    chain.fails::<Unknown>(
+        1,
+        at,
+        &updateCall {
+            id,
+            period: 1,
+            cell: 1,
+            meta: B256::ZERO,
+        },
+    );
     let mut again = chain.registration(2, keccak256("second life"), &key("sensor"));
     again.r.cell = 1;
     chain.ok(2, at, &again);
-    assert_eq!((get(&chain, id).cell, get(&chain, keccak256("second life")).cell), (4_711, 1));
+    assert_eq!(
+        (
+            get(&chain, id).cell,
+            get(&chain, keccak256("second life")).cell
+        ),
+        (4_711, 1)
+    );
 }
 
 #[test]
@@ -209,17 +298,29 @@ fn ownership_moves_with_both_sides() {
     let id = chain.register(1, "sensor");
     chain.fails::<NotOwner>(2, at, &transferCall { id, toOrg: org(2) });
     chain.fails::<NotOwner>(2, at, &acceptCall { id });
-    chain.ok(1, at, &transferCall { id, toOrg: org(2) }).event::<Offered>();
+    chain
+        .ok(1, at, &transferCall { id, toOrg: org(2) })
+        .event::<Offered>();
     chain.fails::<NotOwner>(3, at, &acceptCall { id });
     chain.warp(10);
     let event = chain.ok(2, at, &acceptCall { id }).event::<Moved>();
     assert_eq!((event.org, event.toOrg), (org(1), org(2)));
     let resource = get(&chain, id);
-    assert_eq!((resource.org, resource.since), (org(2), seconds(GENESIS_TIME + 10)));
+    assert_eq!(
+        (resource.org, resource.since),
+        (org(2), seconds(GENESIS_TIME + 10))
+    );
     chain.fails::<NotOwner>(2, at, &acceptCall { id });
 
     chain.ok(2, at, &transferCall { id, toOrg: org(3) });
-    chain.ok(2, at, &transferCall { id, toOrg: B256::ZERO });
+    chain.ok(
+        2,
+        at,
+        &transferCall {
+            id,
+            toOrg: B256::ZERO,
+        },
+    );
     chain.fails::<NotOwner>(3, at, &acceptCall { id });
     chain.ok(2, at, &transferCall { id, toOrg: org(3) });
     chain.ok(2, at, &setStatusCall { id, status: 3 });
@@ -229,7 +330,10 @@ fn ownership_moves_with_both_sides() {
 #[test]
 fn verifiers_are_the_governors() {
     let mut chain = Chain::new();
-    let call = setVerifierCall { verifier: Address::repeat_byte(1), allowed: true };
+    let call = setVerifierCall {
+        verifier: Address::repeat_byte(1),
+        allowed: true,
+    };
     chain.fails::<AccessManagedUnauthorized>(1, chain.at.sensor_registry, &call);
     chain.ok(0, chain.at.sensor_registry, &call);
 }

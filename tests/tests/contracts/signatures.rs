@@ -47,7 +47,9 @@ impl Tampering {
 
 fn tampering() -> impl Strategy<Value = Tampering> {
     prop_oneof![
-        any::<u64>().prop_filter("another chain", |id| *id != CHAIN_ID).prop_map(Tampering::OtherChain),
+        any::<u64>()
+            .prop_filter("another chain", |id| *id != CHAIN_ID)
+            .prop_map(Tampering::OtherChain),
         any::<[u8; 20]>().prop_map(|bytes| Tampering::OtherContract(bytes.into())),
         (0_usize..520).prop_map(Tampering::FlippedBit),
         (0_usize..64).prop_map(Tampering::Truncated),
@@ -58,7 +60,13 @@ fn tampering() -> impl Strategy<Value = Tampering> {
 struct Pen<'a>(Option<&'a Tampering>);
 
 impl Pen<'_> {
-    fn sign(&self, chain: &Chain, signer: &str, contract: &str, message: &impl alloy_sol_types::SolStruct) -> Bytes {
+    fn sign(
+        &self,
+        chain: &Chain,
+        signer: &str,
+        contract: &str,
+        message: &impl alloy_sol_types::SolStruct,
+    ) -> Bytes {
         let domain = chain.domain(contract);
         match self.0 {
             None => sign(&key(signer), &domain, message),
@@ -74,7 +82,11 @@ fn scene() -> (Chain, B256, B256) {
     let mut chain = Chain::new();
     let fed = chain.federate(1, &[2, 3], "fed");
     let sensor = chain.register(1, "sensor");
-    let share = shareCall { fed, resources: vec![sensor], bartered: vec![true] };
+    let share = shareCall {
+        fed,
+        resources: vec![sensor],
+        bartered: vec![true],
+    };
     chain.ok(1, chain.at.federation_registry, &share);
     chain.warp(1_000);
     (chain, fed, sensor)
@@ -85,25 +97,65 @@ type Action = fn(&mut Chain, B256, B256, &Pen<'_>) -> bool;
 
 fn registration(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
     let mut call = chain.registration(1, keccak256("new"), &key("new"));
-    let message = eip712::Registration { id: call.id, org: org(1), deadline: call.deadline };
+    let message = eip712::Registration {
+        id: call.id,
+        org: org(1),
+        deadline: call.deadline,
+    };
     call.deviceSig = pen.sign(chain, "new", "SensorRegistry", &message);
-    chain.call(chain.account(1), chain.at.sensor_registry, &call).success
+    chain
+        .call(chain.account(1), chain.at.sensor_registry, &call)
+        .success
 }
 
 fn key_rotation(chain: &mut Chain, _: B256, id: B256, pen: &Pen<'_>) -> bool {
     let deadline = chain.deadline();
-    let sig = pen.sign(chain, "new", "SensorRegistry", &eip712::KeyRotation { id, deadline });
+    let sig = pen.sign(
+        chain,
+        "new",
+        "SensorRegistry",
+        &eip712::KeyRotation { id, deadline },
+    );
     let signer = key("new").address().to_vec().into();
-    let call = SensorRegistry::rotateKeyCall { id, signer, deadline, sig };
-    chain.call(chain.account(1), chain.at.sensor_registry, &call).success
+    let call = SensorRegistry::rotateKeyCall {
+        id,
+        signer,
+        deadline,
+        sig,
+    };
+    chain
+        .call(chain.account(1), chain.at.sensor_registry, &call)
+        .success
 }
 
 fn anchoring(chain: &mut Chain, _: B256, source: B256, pen: &Pen<'_>) -> bool {
-    let (root, from, to) = (keccak256("root"), seconds(GENESIS_TIME), seconds(GENESIS_TIME + 60));
-    let message = eip712::Anchoring { source, seq: 1, root, from, to, count: 1 };
+    let (root, from, to) = (
+        keccak256("root"),
+        seconds(GENESIS_TIME),
+        seconds(GENESIS_TIME + 60),
+    );
+    let message = eip712::Anchoring {
+        source,
+        seq: 1,
+        root,
+        from,
+        to,
+        count: 1,
+    };
     let sig = pen.sign(chain, "sensor", "DataAnchor", &message);
-    let call = DataAnchor::anchorCall { source, b: IDataAnchor::Batch { root, from, to, count: 1 }, sig };
-    chain.call(chain.account(9), chain.at.data_anchor, &call).success
+    let call = DataAnchor::anchorCall {
+        source,
+        b: IDataAnchor::Batch {
+            root,
+            from,
+            to,
+            count: 1,
+        },
+        sig,
+    };
+    chain
+        .call(chain.account(9), chain.at.data_anchor, &call)
+        .success
 }
 
 fn enrolment(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
@@ -131,15 +183,37 @@ fn enrolment(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
         terms: B256::ZERO,
         deadline,
     };
-    let call = Identity::enrolCall { e, certifier: chain.account(0), sig };
-    chain.call(chain.account(9), chain.at.identity, &call).success
+    let call = Identity::enrolCall {
+        e,
+        certifier: chain.account(0),
+        sig,
+    };
+    chain
+        .call(chain.account(9), chain.at.identity, &call)
+        .success
 }
 
 fn rotation(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
     let (next, deadline) = (key("next").address(), chain.deadline());
-    let sig = pen.sign(chain, "next", "Identity", &eip712::Rotation { userId: user(1), next, deadline });
-    let call = Identity::rotateCall { userId: user(1), next, deadline, nextSig: sig };
-    chain.call(chain.account(1), chain.at.identity, &call).success
+    let sig = pen.sign(
+        chain,
+        "next",
+        "Identity",
+        &eip712::Rotation {
+            userId: user(1),
+            next,
+            deadline,
+        },
+    );
+    let call = Identity::rotateCall {
+        userId: user(1),
+        next,
+        deadline,
+        nextSig: sig,
+    };
+    chain
+        .call(chain.account(1), chain.at.identity, &call)
+        .success
 }
 
 fn buy_intent(chain: &mut Chain, _: B256, sensor: B256, pen: &Pen<'_>) -> bool {
@@ -169,16 +243,26 @@ fn buy_intent(chain: &mut Chain, _: B256, sensor: B256, pen: &Pen<'_>) -> bool {
         number: 5,
     };
     let call = DataMarketplace::buyForCall { i, buyerSig: sig };
-    chain.call(chain.account(9), chain.at.data_marketplace, &call).success
+    chain
+        .call(chain.account(9), chain.at.data_marketplace, &call)
+        .success
 }
 
 fn permit(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
     let (owner, spender) = (chain.account(2), chain.account(3));
     let deadline = U256::from(chain.time + 60);
-    let message = eip712::Permit { owner, spender, value: U256::ONE, nonce: U256::ZERO, deadline };
+    let message = eip712::Permit {
+        owner,
+        spender,
+        value: U256::ONE,
+        nonce: U256::ZERO,
+        deadline,
+    };
     let signature = pen.sign(chain, "account 2", "MedinaToken", &message);
     // A permit has no bytes to truncate.
-    let Ok(signature) = <[u8; 65]>::try_from(signature.as_ref()) else { return false };
+    let Ok(signature) = <[u8; 65]>::try_from(signature.as_ref()) else {
+        return false;
+    };
     let call = MedinaToken::permitCall {
         owner,
         spender,
@@ -188,7 +272,9 @@ fn permit(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
         r: B256::from_slice(&signature[..32]),
         s: B256::from_slice(&signature[32..64]),
     };
-    chain.call(chain.account(9), chain.at.medina_token, &call).success
+    chain
+        .call(chain.account(9), chain.at.medina_token, &call)
+        .success
 }
 
 fn coupon(chain: &mut Chain, fed: B256, pen: &Pen<'_>, number: u64) -> (bool, B256) {
@@ -213,9 +299,20 @@ fn coupon(chain: &mut Chain, fed: B256, pen: &Pen<'_>, number: u64) -> (bool, B2
         holder: org(2),
         scope: B256::ZERO,
     };
-    let call = BarteringCoupons::registerCall { c, sig: eip712::packed(chain.account(1), &sig) };
-    let accepted = chain.call(chain.account(9), chain.at.bartering_coupons, &call).success;
-    (accepted, keccak256(alloy_sol_types::SolValue::abi_encode(&(org(1), U256::from(number)))))
+    let call = BarteringCoupons::registerCall {
+        c,
+        sig: eip712::packed(chain.account(1), &sig),
+    };
+    let accepted = chain
+        .call(chain.account(9), chain.at.bartering_coupons, &call)
+        .success;
+    (
+        accepted,
+        keccak256(alloy_sol_types::SolValue::abi_encode(&(
+            org(1),
+            U256::from(number),
+        ))),
+    )
 }
 
 fn coupon_registration(chain: &mut Chain, fed: B256, _: B256, pen: &Pen<'_>) -> bool {
@@ -224,11 +321,21 @@ fn coupon_registration(chain: &mut Chain, fed: B256, _: B256, pen: &Pen<'_>) -> 
 
 fn coupon_use(chain: &mut Chain, fed: B256, sensor: B256, pen: &Pen<'_>) -> bool {
     let (_, key) = coupon(chain, fed, &Pen(None), 1);
-    let message = eip712::Use { key, resource: sensor, uses: 1 };
+    let message = eip712::Use {
+        key,
+        resource: sensor,
+        uses: 1,
+    };
     let sig = pen.sign(chain, "account 2", "BarteringCoupons", &message);
     let holder_sig = eip712::packed(chain.account(2), &sig);
-    let call = BarteringCoupons::consumeCall { key_: key, resource: sensor, holderSig: holder_sig };
-    chain.call(chain.account(1), chain.at.bartering_coupons, &call).success
+    let call = BarteringCoupons::consumeCall {
+        key_: key,
+        resource: sensor,
+        holderSig: holder_sig,
+    };
+    chain
+        .call(chain.account(1), chain.at.bartering_coupons, &call)
+        .success
 }
 
 const ACTIONS: [(&str, Action); 9] = [
@@ -248,8 +355,14 @@ fn true_signature_works_once() {
     let (chain, fed, sensor) = scene();
     for (name, action) in ACTIONS {
         let mut chain = chain.clone();
-        assert!(action(&mut chain, fed, sensor, &Pen(None)), "{name} is accepted");
-        assert!(!action(&mut chain, fed, sensor, &Pen(None)), "{name} is refused the second time");
+        assert!(
+            action(&mut chain, fed, sensor, &Pen(None)),
+            "{name} is accepted"
+        );
+        assert!(
+            !action(&mut chain, fed, sensor, &Pen(None)),
+            "{name} is refused the second time"
+        );
     }
 }
 

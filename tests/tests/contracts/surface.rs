@@ -63,16 +63,30 @@ fn canonical_type(input: &Value) -> String {
 }
 
 fn canonical_types(inputs: &Value) -> String {
-    inputs.as_array().unwrap().iter().map(canonical_type).collect::<Vec<_>>().join(",")
+    inputs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(canonical_type)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Functions and events by signature, errors by name, as the specification lists them.
 fn canonical(abi: &Value, kind: &str) -> BTreeSet<String> {
-    let entries = abi.as_array().unwrap().iter().filter(|entry| entry["type"] == kind);
+    let entries = abi
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["type"] == kind);
     entries
         .map(|entry| {
             let name = entry["name"].as_str().unwrap();
-            if kind == "error" { name.to_owned() } else { format!("{name}({})", canonical_types(&entry["inputs"])) }
+            if kind == "error" {
+                name.to_owned()
+            } else {
+                format!("{name}({})", canonical_types(&entry["inputs"]))
+            }
         })
         .collect()
 }
@@ -86,16 +100,33 @@ fn signatures_are_the_specifications() {
     };
     let specification: Value = serde_json::from_str(&text).unwrap();
     for (contract, expected) in specification.as_object().unwrap() {
-        let Some(artifact) = artifacts::by_name(contract) else { continue };
+        let Some(artifact) = artifacts::by_name(contract) else {
+            continue;
+        };
         let artifact: Value = serde_json::from_str(artifact.json).unwrap();
-        let not_yet = NOT_YET.iter().find(|(name, _)| name == contract).map_or(&[][..], |(_, list)| list);
-        for (list, kind) in [("functions", "function"), ("events", "event"), ("errors", "error")] {
-            let expected: BTreeSet<_> =
-                expected[list].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+        let not_yet = NOT_YET
+            .iter()
+            .find(|(name, _)| name == contract)
+            .map_or(&[][..], |(_, list)| list);
+        for (list, kind) in [
+            ("functions", "function"),
+            ("events", "event"),
+            ("errors", "error"),
+        ] {
+            let expected: BTreeSet<_> = expected[list]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect();
             let found = canonical(&artifact["abi"], kind);
             for name in &expected {
                 let is_missing = !found.contains(name);
-                assert_eq!(is_missing, not_yet.contains(&name.as_str()), "{contract}: {name}");
+                assert_eq!(
+                    is_missing,
+                    not_yet.contains(&name.as_str()),
+                    "{contract}: {name}"
+                );
             }
             // An overload beside the specification's signature would be a misspelt one.
             let name_of = |signature: &str| signature.split('(').next().unwrap().to_owned();
@@ -111,10 +142,17 @@ fn signatures_are_the_specifications() {
 fn every_contract_is_below_the_size_limit() {
     let chain = Chain::new();
     for (name, address) in chain.at.named() {
-        assert!((1..=CODE_BYTES_MAX).contains(&chain.code_bytes(address)), "{name}");
+        assert!(
+            (1..=CODE_BYTES_MAX).contains(&chain.code_bytes(address)),
+            "{name}"
+        );
     }
     for artifact in artifacts::all() {
-        assert!((1..=CODE_BYTES_MAX).contains(&artifact.deployed_code.len()), "{}", artifact.name);
+        assert!(
+            (1..=CODE_BYTES_MAX).contains(&artifact.deployed_code.len()),
+            "{}",
+            artifact.name
+        );
     }
 }
 

@@ -19,7 +19,10 @@ fn trust(chain: &Chain, id: B256) -> (u16, u16, bool) {
 }
 
 fn reputation(chain: &Chain, org: B256) -> (u16, u16, bool) {
-    let found = chain.view(chain.at.trust_and_reputation, &platformReputationCall { org });
+    let found = chain.view(
+        chain.at.trust_and_reputation,
+        &platformReputationCall { org },
+    );
     (found.value, found.confidence, found.known)
 }
 
@@ -33,14 +36,27 @@ fn completed() -> (Chain, B256, u64, U256) {
 }
 
 fn rate(order: U256, score: u16) -> rateCall {
-    rateCall { order, score, comment: keccak256("comment") }
+    rateCall {
+        order,
+        score,
+        comment: keccak256("comment"),
+    }
 }
 
 /// The device anchors readings of the first 600 s, one a minute.
 fn anchor(chain: &mut Chain, source: B256, from: u64, to: u64) {
     let count = u32::try_from((to - from) / 60).unwrap().max(1);
-    let b = Batch { root: keccak256("root"), from: seconds(from), to: seconds(to), count };
-    let call = anchorCall { source, b, sig: Bytes::new() };
+    let b = Batch {
+        root: keccak256("root"),
+        from: seconds(from),
+        to: seconds(to),
+        count,
+    };
+    let call = anchorCall {
+        source,
+        b,
+        sig: Bytes::new(),
+    };
     let device = key("sensor").address();
     assert!(chain.call(device, chain.at.data_anchor, &call).success);
 }
@@ -61,8 +77,13 @@ fn rating_is_the_buyers_once_after_the_end() {
 #[test]
 fn rating_counts_by_payment_for_resource_and_organisation() {
     let (mut chain, sensor, _, order) = completed();
-    let event = chain.ok(2, chain.at.trust_and_reputation, &rate(order, 10_000)).event::<Rated>();
-    assert_eq!((event.resource, event.org, event.score), (sensor, org(1), 10_000));
+    let event = chain
+        .ok(2, chain.at.trust_and_reputation, &rate(order, 10_000))
+        .event::<Rated>();
+    assert_eq!(
+        (event.resource, event.org, event.score),
+        (sensor, org(1), 10_000)
+    );
     assert_eq!(event.weight, WEIGHT);
     // (0.4 + 0.5 · 4) / 4.4 and 0.4 / 4.4.
     assert_eq!(reputation(&chain, org(1)), (5_455, 909, true));
@@ -87,7 +108,10 @@ fn repetition_of_a_pair_weighs_half_each_time_until_the_half_life_is_over() {
     let third = chain.complete(1, 3, id, PRICE);
     let fourth = chain.complete(1, 2, id, PRICE);
     let weight = |chain: &mut Chain, buyer, order| {
-        chain.ok(buyer, at, &rate(order, 10_000)).event::<Rated>().weight
+        chain
+            .ok(buyer, at, &rate(order, 10_000))
+            .event::<Rated>()
+            .weight
     };
     assert_eq!(weight(&mut chain, 2, first), WEIGHT);
     assert_eq!(weight(&mut chain, 2, second), WEIGHT / 2);
@@ -102,8 +126,14 @@ fn dust_and_free_orders_weigh_nothing() {
     let sensor = chain.register(1, "sensor");
     for price in [0, TOKEN / 100 - 1, TOKEN / 100] {
         let id = chain.list(1, chain.listing(1, sensor, price));
-        let order = if price == 0 { chain.buy(2, id, 0) } else { chain.complete(1, 2, id, price) };
-        let event = chain.ok(2, chain.at.trust_and_reputation, &rate(order, 10_000)).event::<Rated>();
+        let order = if price == 0 {
+            chain.buy(2, id, 0)
+        } else {
+            chain.complete(1, 2, id, price)
+        };
+        let event = chain
+            .ok(2, chain.at.trust_and_reputation, &rate(order, 10_000))
+            .event::<Rated>();
         assert_eq!(event.weight, 0, "price {price}");
     }
     assert!(!reputation(&chain, org(1)).2);
@@ -140,8 +170,22 @@ fn blame_counts_against_the_seller_without_a_rating() {
     let proof = keccak256("proof");
     let deliver = medina_contracts::data_marketplace::DataMarketplace::deliverCall { order, proof };
     chain.ok(1, market, &deliver);
-    chain.ok(3, market, &disputeCall { order, evidence: B256::ZERO });
-    chain.ok(0, market, &resolveCall { order, buyerBps: 5_000 });
+    chain.ok(
+        3,
+        market,
+        &disputeCall {
+            order,
+            evidence: B256::ZERO,
+        },
+    );
+    chain.ok(
+        0,
+        market,
+        &resolveCall {
+            order,
+            buyerBps: 5_000,
+        },
+    );
     // Half of the weight more, on the buyer's share lost.
     assert_eq!(reputation(&chain, org(1)), (4_348, 1_304, true));
 }
@@ -153,7 +197,10 @@ fn coverage_becomes_availability_since_registration() {
     let at = chain.at.trust_and_reputation;
     chain.warp(1_000);
     chain.ok(9, at, &refreshCall { resource: sensor });
-    assert!(!trust(&chain, sensor).2, "who does not anchor is not judged by coverage");
+    assert!(
+        !trust(&chain, sensor).2,
+        "who does not anchor is not judged by coverage"
+    );
     anchor(&mut chain, sensor, GENESIS_TIME, GENESIS_TIME + 600);
     let outcome = chain.ok(9, at, &refreshCall { resource: sensor });
     // 600 s of 1000 s, prior 0.5.
@@ -161,8 +208,18 @@ fn coverage_becomes_availability_since_registration() {
     let event = outcome.event::<TrustSet>();
     assert_eq!((event.key, event.kind, event.value), (sensor, 0, 3_000));
     chain.ok(9, at, &refreshCall { resource: sensor });
-    assert_eq!(trust(&chain, sensor).0, 3_000, "nothing passed, nothing counted");
-    chain.fails::<OutOfRange>(9, at, &refreshCall { resource: keccak256("nothing") });
+    assert_eq!(
+        trust(&chain, sensor).0,
+        3_000,
+        "nothing passed, nothing counted"
+    );
+    chain.fails::<OutOfRange>(
+        9,
+        at,
+        &refreshCall {
+            resource: keccak256("nothing"),
+        },
+    );
 }
 
 #[test]
@@ -198,10 +255,22 @@ fn monitor_speaks_for_what_does_not_anchor() {
     let sensor = chain.register(1, "sensor");
     let at = chain.at.trust_and_reputation;
     chain.warp(100);
-    let report = |up, down| reportCall { resource: sensor, up, down };
+    let report = |up, down| reportCall {
+        resource: sensor,
+        up,
+        down,
+    };
     chain.fails::<AccessManagedUnauthorized>(1, at, &report(1, 1));
     chain.fails::<TooSoon>(0, at, &report(80, 21));
-    chain.fails::<OutOfRange>(0, at, &reportCall { resource: keccak256("nothing"), up: 0, down: 0 });
+    chain.fails::<OutOfRange>(
+        0,
+        at,
+        &reportCall {
+            resource: keccak256("nothing"),
+            up: 0,
+            down: 0,
+        },
+    );
     chain.ok(0, at, &report(80, 20));
     assert_eq!(trust(&chain, sensor), (4_000, 0, true));
     chain.fails::<TooSoon>(0, at, &report(1, 0));
@@ -218,7 +287,13 @@ fn membership_makes_reputation_known() {
     assert_eq!(reputation(&chain, org(1)), (10_000, 0, true));
     let at = chain.at.federation_registry;
     use medina_contracts::federation_registry::FederationRegistry::leaveFederationCall;
-    chain.ok(2, at, &leaveFederationCall { fed: keccak256("fed") });
+    chain.ok(
+        2,
+        at,
+        &leaveFederationCall {
+            fed: keccak256("fed"),
+        },
+    );
     chain.warp(300);
     // FH 100 s of 400 s, AD 100: (10 · 25 + 100) / 11.
     assert_eq!(reputation(&chain, org(2)).0, 3_182);
@@ -228,14 +303,28 @@ fn membership_makes_reputation_known() {
 fn adaptive_trust_follows_with_five_minutes_between() {
     let (mut chain, sensor, _, order) = completed();
     let at = chain.at.trust_and_reputation;
-    let refresh = refreshAdaptiveCall { resources: vec![sensor] };
+    let refresh = refreshAdaptiveCall {
+        resources: vec![sensor],
+    };
     let adaptive = |chain: &Chain| {
-        let found = chain.view(at, &adaptiveTrustCall { observerOrg: org(3), id: sensor });
+        let found = chain.view(
+            at,
+            &adaptiveTrustCall {
+                observerOrg: org(3),
+                id: sensor,
+            },
+        );
         (found.value, found.known)
     };
     let stranger = key("stranger").address();
     chain.fails_from::<NotPermitted>(stranger, at, &refresh);
-    chain.fails::<OutOfRange>(3, at, &refreshAdaptiveCall { resources: vec![sensor; 65] });
+    chain.fails::<OutOfRange>(
+        3,
+        at,
+        &refreshAdaptiveCall {
+            resources: vec![sensor; 65],
+        },
+    );
     chain.ok(3, at, &refresh);
     assert_eq!(adaptive(&chain), (0, false), "unknown trust is skipped");
     chain.ok(2, at, &rate(order, 10_000));
@@ -243,7 +332,10 @@ fn adaptive_trust_follows_with_five_minutes_between() {
     anchor(&mut chain, sensor, GENESIS_TIME, GENESIS_TIME + 600);
     chain.ok(9, at, &refreshCall { resource: sensor });
     let event = chain.ok(3, at, &refresh).event::<TrustSet>();
-    assert_eq!((event.key, event.kind), (keccak256((org(3), sensor).abi_encode()), 2));
+    assert_eq!(
+        (event.key, event.kind),
+        (keccak256((org(3), sensor).abi_encode()), 2)
+    );
     // 58.68 · 0.8, as the owner's 54.55 is above 50.
     assert_eq!(adaptive(&chain), (4_694, true));
     chain.warp(299);
@@ -256,8 +348,14 @@ fn adaptive_trust_follows_with_five_minutes_between() {
 fn answers_and_hidden_comments_are_events_of_rated_orders() {
     let (mut chain, _, _, order) = completed();
     let at = chain.at.trust_and_reputation;
-    let respond = respondCall { order, reply: keccak256("reply") };
-    let hide = hideCall { order, reason: keccak256("insult") };
+    let respond = respondCall {
+        order,
+        reply: keccak256("reply"),
+    };
+    let hide = hideCall {
+        order,
+        reason: keccak256("insult"),
+    };
     chain.fails::<NotClosed>(1, at, &respond);
     chain.fails::<NotClosed>(0, at, &hide);
     chain.ok(2, at, &rate(order, 0));
@@ -265,7 +363,11 @@ fn answers_and_hidden_comments_are_events_of_rated_orders() {
     chain.fails::<NotPermitted>(1, at, &hide);
     chain.ok(1, at, &respond).event::<Responded>();
     chain.ok(0, at, &hide).event::<Hidden>();
-    assert_eq!(reputation(&chain, org(1)).0, 4_545, "hiding changes no score");
+    assert_eq!(
+        reputation(&chain, org(1)).0,
+        4_545,
+        "hiding changes no score"
+    );
 }
 
 #[test]
@@ -292,7 +394,10 @@ fn parameters_are_the_governors_and_compat_forgets_feedback() {
     let (mut chain, sensor, _, order) = completed();
     let at = chain.at.trust_and_reputation;
     let mut p = chain.view(at, &paramsCall {});
-    assert_eq!((p.prior, p.w, p.halfFeedback, p.dust), (5_000, 4, 90 * 86_400, TOKEN / 100));
+    assert_eq!(
+        (p.prior, p.w, p.halfFeedback, p.dust),
+        (5_000, 4, 90 * 86_400, TOKEN / 100)
+    );
     assert_eq!((p.wFH, p.wBT, p.wAD, p.wFB), (10, 5, 1, 8));
     chain.fails::<AccessManagedUnauthorized>(1, at, &setParamsCall { p: p.clone() });
     p.prior = 10_001;
@@ -316,7 +421,13 @@ fn organisation_never_rates_itself_even_if_the_buyer_moves() {
     // A Member of organisation 3 buys, is erased there, and comes back in the seller's organisation.
     let order = chain.buy(3, id, PRICE);
     use medina_contracts::identity::Identity::eraseCall;
-    chain.ok(3, chain.at.identity, &eraseCall { userId: crate::harness::user(3) });
+    chain.ok(
+        3,
+        chain.at.identity,
+        &eraseCall {
+            userId: crate::harness::user(3),
+        },
+    );
     let e = eip712::Enrolment {
         userId: keccak256("again"),
         nullifier: keccak256("again"),

@@ -32,27 +32,73 @@ fn n(value: u64) -> U256 {
 fn vectors_of_the_specification_hold() {
     let math = Formulas::new();
     let trust = |violations| {
-        math.ask(&resourceTrustCall { up: n(8), down: n(2), violations: n(violations), feedback_: n(10_000) })
+        math.ask(&resourceTrustCall {
+            up: n(8),
+            down: n(2),
+            violations: n(violations),
+            feedback_: n(10_000),
+        })
     };
     assert_eq!([trust(4), trust(5)], [n(8_000), n(7_600)]);
-    let adaptive = [(9_010, 2_500), (7_010, 2_475), (5_010, 2_400), (3_010, 2_300), (1_010, 2_150), (1_000, 2_050)];
+    let adaptive = [
+        (9_010, 2_500),
+        (7_010, 2_475),
+        (5_010, 2_400),
+        (3_010, 2_300),
+        (1_010, 2_150),
+        (1_000, 2_050),
+    ];
     for (reputation, expected) in adaptive {
-        let call = adaptiveTrustCall { trust: n(1_000), reputation: n(reputation), known: true, earlier: n(4_000) };
+        let call = adaptiveTrustCall {
+            trust: n(1_000),
+            reputation: n(reputation),
+            known: true,
+            earlier: n(4_000),
+        };
         assert_eq!(math.ask(&call), n(expected), "PR {reputation}");
     }
     let ratio = |member, federation| {
-        math.ask(&membershipRatioCall { memberTime: n(member), federationTime: n(federation) })
+        math.ask(&membershipRatioCall {
+            memberTime: n(member),
+            federationTime: n(federation),
+        })
     };
-    assert_eq!(math.ask(&historyCall { ratios: ratio(10, 100) + ratio(20, 200), count: n(2) }), n(1_000));
+    assert_eq!(
+        math.ask(&historyCall {
+            ratios: ratio(10, 100) + ratio(20, 200),
+            count: n(2)
+        }),
+        n(1_000)
+    );
     let feedback = |good: u64, bad: u64, prior| {
         let (good, bad) = (n(good * 1_000_000), n(bad * 1_000_000));
-        math.ask(&feedbackCall { good, bad, prior: n(prior), priorWeight: n(4) })
+        math.ask(&feedbackCall {
+            good,
+            bad,
+            prior: n(prior),
+            priorWeight: n(4),
+        })
     };
-    assert_eq!([feedback(0, 0, 5_000), feedback(10, 0, 5_000), feedback(2, 8, 5_000)], [5_000, 8_571, 2_857].map(n));
-    assert_eq!(feedback(0, 0, 2_857), n(2_857), "a new sensor of that organisation");
+    assert_eq!(
+        [
+            feedback(0, 0, 5_000),
+            feedback(10, 0, 5_000),
+            feedback(2, 8, 5_000)
+        ],
+        [5_000, 8_571, 2_857].map(n)
+    );
+    assert_eq!(
+        feedback(0, 0, 2_857),
+        n(2_857),
+        "a new sensor of that organisation"
+    );
     for half in [1, 604_800, 7_776_000] {
         let decay = |halves| {
-            math.ask(&decayCall { value: n(1_000_000_000), elapsed: n(halves * half), half: n(half) })
+            math.ask(&decayCall {
+                value: n(1_000_000_000),
+                elapsed: n(halves * half),
+                half: n(half),
+            })
         };
         assert_eq!([decay(1), decay(2)], [500_000_000, 250_000_000].map(n));
     }

@@ -49,7 +49,9 @@ impl FutureMessages {
         let authors = std::mem::take(&mut self.authors).into_iter();
         authors
             .flat_map(|(author, kept)| {
-                kept.messages.into_values().map(move |bytes| (author, bytes))
+                kept.messages
+                    .into_values()
+                    .map(move |bytes| (author, bytes))
             })
             .collect()
     }
@@ -67,7 +69,10 @@ mod tests {
         for round in 0..1000 {
             future.insert(A, Round(round), MessageKind::Prepare, vec![0]);
         }
-        assert_eq!(future.drain().len(), KINDS * limits::ROUNDS_KEPT_PER_VALIDATOR_MAX);
+        assert_eq!(
+            future.drain().len(),
+            KINDS * limits::ROUNDS_KEPT_PER_VALIDATOR_MAX
+        );
         let half = limits::FUTURE_MESSAGE_BYTES_PER_VALIDATOR_MAX / 2;
         for round in 0..3 {
             future.insert(A, Round(round), MessageKind::Proposal, vec![0; half]);

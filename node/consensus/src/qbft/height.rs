@@ -88,7 +88,9 @@ impl HeightState {
 
     /// Remembers a block unless it is known.
     pub(crate) fn learn_block(&mut self, block: SealedBlock, verdict: Verdict) {
-        self.blocks.entry(block.hash()).or_insert(KnownBlock { block, verdict });
+        self.blocks
+            .entry(block.hash())
+            .or_insert(KnownBlock { block, verdict });
     }
 
     pub(crate) fn verdict(&self, digest: &B256) -> Option<Verdict> {
@@ -119,14 +121,19 @@ impl HeightState {
     /// Validators that asked for this round or a later one: all of them have
     /// given up the rounds below.
     pub(crate) fn askers_from(&self, round: Round) -> usize {
-        self.round_changes.highest_rounds().values().filter(|&&highest| highest >= round).count()
+        self.round_changes
+            .highest_rounds()
+            .values()
+            .filter(|&&highest| highest >= round)
+            .count()
     }
 
     /// The highest prepared block among the round changes for exactly `round`.
     pub(crate) fn highest_prepared(&self, round: Round) -> Option<(PreparedClaim, Certificate)> {
-        let proven = self.round_changes.at(round).filter_map(|(_, change)| {
-            Some((change.statement.prepared?, change.prepares.clone()?))
-        });
+        let proven = self
+            .round_changes
+            .at(round)
+            .filter_map(|(_, change)| Some((change.statement.prepared?, change.prepares.clone()?)));
         proven.max_by_key(|(claim, _)| claim.round)
     }
 
@@ -136,11 +143,16 @@ impl HeightState {
             self.proposals.pop_first();
         }
         let proposed = self.proposals.values().map(|proposal| proposal.digest);
-        let claimed =
-            self.round_changes.values().filter_map(|change| Some(change.statement.prepared?.digest));
-        let wanted: BTreeSet<B256> =
-            proposed.chain(claimed).chain(keep.iter().copied()).collect();
+        let claimed = self
+            .round_changes
+            .values()
+            .filter_map(|change| Some(change.statement.prepared?.digest));
+        let wanted: BTreeSet<B256> = proposed
+            .chain(claimed)
+            .chain(keep.iter().copied())
+            .collect();
         let is_busy = |verdict| matches!(verdict, Verdict::Checking { .. });
-        self.blocks.retain(|digest, known| wanted.contains(digest) || is_busy(known.verdict));
+        self.blocks
+            .retain(|digest, known| wanted.contains(digest) || is_busy(known.verdict));
     }
 }

@@ -10,7 +10,7 @@
 //! beneficiary. Round 0 carries no justification.
 
 use super::messages::{
-    Commit, PreparedClaim, Prepare, Proposal, RoundChange, RoundChangeStatement, prepare_message,
+    Commit, Prepare, PreparedClaim, Proposal, RoundChange, RoundChangeStatement, prepare_message,
 };
 use crate::VoteCrypto;
 use alloy_primitives::{Address, B256};
@@ -134,7 +134,11 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    pub(crate) fn check_prepare(&self, author: &NodePublicKey, vote: &Prepare) -> Result<(), Defect> {
+    pub(crate) fn check_prepare(
+        &self,
+        author: &NodePublicKey,
+        vote: &Prepare,
+    ) -> Result<(), Defect> {
         let message = prepare_message(self.genesis, self.height, vote.round, vote.digest);
         self.check_signature(author, &message, &vote.signature, "PREPARE")
     }
@@ -174,7 +178,11 @@ impl Rules<'_> {
         let proposer = self.context.proposer(self.height, round);
         if proposer.key != *author {
             let (author, proposer) = (*author, proposer.key);
-            return Err(Defect::NotTheProposer { author, proposer, round });
+            return Err(Defect::NotTheProposer {
+                author,
+                proposer,
+                round,
+            });
         }
         let message = Proposal::signed_bytes(self.genesis, self.height, round, digest);
         self.check_signature(author, &message, &proposal.signature, "PROPOSAL")?;
@@ -191,10 +199,17 @@ impl Rules<'_> {
         let justification = &proposal.justification;
         if proposal.round.is_zero() {
             let is_plain = justification.is_empty();
-            return if is_plain { Ok(Freshness::Fresh) } else { Err(Defect::RoundZero) };
+            return if is_plain {
+                Ok(Freshness::Fresh)
+            } else {
+                Err(Defect::RoundZero)
+            };
         }
         self.check_round_change_quorum(proposal)?;
-        let claims = justification.round_changes.iter().filter_map(|named| named.statement.prepared);
+        let claims = justification
+            .round_changes
+            .iter()
+            .filter_map(|named| named.statement.prepared);
         let claims: Vec<PreparedClaim> = claims.collect();
         let highest = claims.iter().map(|claim| claim.round).max();
         match (highest, &justification.prepares) {
@@ -204,7 +219,8 @@ impl Rules<'_> {
                 if !claims.contains(&claim) {
                     return Err(Defect::NotHighestPrepared { got: digest });
                 }
-                self.check_prepared(&claim, prepares).map(|()| Freshness::Reproposed)
+                self.check_prepared(&claim, prepares)
+                    .map(|()| Freshness::Reproposed)
             }
             _ => Err(Defect::ProofMismatch),
         }
@@ -231,18 +247,28 @@ impl Rules<'_> {
         statement: &RoundChangeStatement,
         expected: Round,
     ) -> Result<(), Defect> {
-        let RoundChangeStatement { height, round, prepared, signature } = statement;
+        let RoundChangeStatement {
+            height,
+            round,
+            prepared,
+            signature,
+        } = statement;
         if *height != self.height || *round != expected {
-            return Err(Defect::OtherRound { height: *height, round: *round });
+            return Err(Defect::OtherRound {
+                height: *height,
+                round: *round,
+            });
         }
         if round.is_zero() {
             return Err(Defect::RoundZero);
         }
         if let Some(claim) = prepared.filter(|claim| claim.round >= *round) {
-            return Err(Defect::PreparedNotBelow { prepared: claim.round, round: *round });
+            return Err(Defect::PreparedNotBelow {
+                prepared: claim.round,
+                round: *round,
+            });
         }
-        let message =
-            RoundChangeStatement::signed_bytes(self.genesis, *height, *round, *prepared);
+        let message = RoundChangeStatement::signed_bytes(self.genesis, *height, *round, *prepared);
         self.check_signature(author, &message, signature, "ROUND-CHANGE")
     }
 
@@ -281,6 +307,9 @@ impl Rules<'_> {
         if self.crypto.verify(author, message, signature) {
             return Ok(());
         }
-        Err(Defect::BadSignature { author: *author, what })
+        Err(Defect::BadSignature {
+            author: *author,
+            what,
+        })
     }
 }

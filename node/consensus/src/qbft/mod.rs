@@ -93,7 +93,10 @@ pub struct Qbft {
 impl fmt::Debug for Qbft {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status();
-        formatter.debug_struct("Qbft").field("status", &status).finish_non_exhaustive()
+        formatter
+            .debug_struct("Qbft")
+            .field("status", &status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,11 +153,16 @@ impl Qbft {
     /// Continues in the round of the record, with the same votes.
     fn restore(&mut self, record: Record) {
         self.signed = record.signed;
-        let Some(signed) = self.signed_here() else { return };
+        let Some(signed) = self.signed_here() else {
+            return;
+        };
         let round = signed.round().unwrap_or_default();
         let proposal = signed.proposal.as_ref().map(|proposal| proposal.vote);
         let accepted = [signed.prepare, proposal].into_iter().flatten();
-        let accepted = accepted.filter(|vote| vote.round == round).map(|vote| vote.digest).next();
+        let accepted = accepted
+            .filter(|vote| vote.round == round)
+            .map(|vote| vote.digest)
+            .next();
         self.state.round = round;
         self.state.is_active = true;
         for block in record.blocks.into_values() {
@@ -162,7 +170,10 @@ impl Qbft {
         }
         if let Some(digest) = accepted {
             // It passed the clock's test before the restart.
-            let proposal = AcceptedProposal { digest, fresh: false };
+            let proposal = AcceptedProposal {
+                digest,
+                fresh: false,
+            };
             self.state.proposals.insert(round, proposal);
         }
         self.recount_own_votes();
@@ -199,14 +210,22 @@ impl Qbft {
 
     fn set_heartbeat(&mut self, now_ms: u64) {
         if let Some(period) = self.config.parameters.empty_block_period {
-            let due_ms = self.head.committed_at_ms.saturating_add(milliseconds(period));
+            let due_ms = self
+                .head
+                .committed_at_ms
+                .saturating_add(milliseconds(period));
             let after = Duration::from_millis(due_ms.saturating_sub(now_ms));
-            self.timers.set(Timer::Heartbeat, now_ms, after, &mut self.out);
+            self.timers
+                .set(Timer::Heartbeat, now_ms, after, &mut self.out);
         }
     }
 
     fn note_connected(&mut self) {
-        let others = self.connected.iter().filter(|peer| self.is_validator(peer)).count();
+        let others = self
+            .connected
+            .iter()
+            .filter(|peer| self.is_validator(peer))
+            .count();
         self.has_seen_quorum |=
             others + usize::from(self.is_member()) >= self.context.validators.quorum();
     }
@@ -244,7 +263,10 @@ impl Qbft {
 
     /// A validator still changes rounds at a height that we know as decided.
     fn answer_laggard(&mut self, to: NodePublicKey) {
-        let bytes = Message::Ahead { height: self.head.height }.encode();
+        let bytes = Message::Ahead {
+            height: self.head.height,
+        }
+        .encode();
         self.out.push(Output::Send { to, bytes });
     }
 
@@ -275,7 +297,9 @@ impl Qbft {
         let (round, digest) = (proposal.round, proposal.block.hash());
         self.state.learn_block(proposal.block, Verdict::Unchecked);
         let fresh = freshness == Freshness::Fresh;
-        self.state.proposals.insert(round, AcceptedProposal { digest, fresh });
+        self.state
+            .proposals
+            .insert(round, AcceptedProposal { digest, fresh });
         self.note_voter(from);
         if round > self.state.round {
             self.move_to_round(round);
@@ -289,7 +313,10 @@ impl Qbft {
             return Ok(());
         }
         self.rules().check_prepare(&from, &prepare)?;
-        let vote = Vote { digest: prepare.digest, signature: prepare.signature };
+        let vote = Vote {
+            digest: prepare.digest,
+            signature: prepare.signature,
+        };
         self.state.prepares.insert(round, from, vote);
         self.note_voter(from);
         Ok(())
@@ -301,7 +328,10 @@ impl Qbft {
             return Ok(());
         }
         self.rules().check_commit(&from, &commit)?;
-        let vote = Vote { digest: commit.digest, signature: commit.seal };
+        let vote = Vote {
+            digest: commit.digest,
+            signature: commit.seal,
+        };
         self.state.commits.insert(round, from, vote);
         self.note_voter(from);
         Ok(())
@@ -318,7 +348,14 @@ impl Qbft {
             self.state.learn_block(proof.block, Verdict::Unchecked);
             proof.prepares
         });
-        self.state.round_changes.insert(round, from, ProvenRoundChange { statement, prepares });
+        self.state.round_changes.insert(
+            round,
+            from,
+            ProvenRoundChange {
+                statement,
+                prepares,
+            },
+        );
         self.note_voter(from);
         Ok(())
     }
@@ -374,7 +411,9 @@ impl Qbft {
         } else if let Some((round, digest)) = self.committed_subject() {
             // Decided by others, but we lack the block or refuse it.
             let authors = self.state.commits.at(round);
-            let author = authors.filter(|(_, vote)| vote.digest == digest).map(|(key, _)| *key);
+            let author = authors
+                .filter(|(_, vote)| vote.digest == digest)
+                .map(|(key, _)| *key);
             let author = { author }.find(|key| *key != self.config.own_key);
             if let Some(author) = author.filter(|_| !self.state.is_decided) {
                 self.ask_to_sync(now_ms, author, self.height());
@@ -426,7 +465,11 @@ impl Engine for Qbft {
             Input::MessageReceived { from, bytes } => self.on_message(now_ms, from, bytes),
             Input::TimerFired { timer } => self.on_timer(now_ms, timer),
             Input::WorkWaiting { waiting } => self.is_work_waiting = waiting,
-            Input::BlockBuilt { height, round, block } if height == self.height() => {
+            Input::BlockBuilt {
+                height,
+                round,
+                block,
+            } if height == self.height() => {
                 self.on_block_built(now_ms, round, block);
             }
             Input::BlockBuilt { .. } => {}
@@ -441,7 +484,12 @@ impl Engine for Qbft {
         // follower has nothing to remember.
         let has_others = self.context.validators.len() > 1;
         if std::mem::take(&mut self.is_record_dirty) && has_others && self.is_member() {
-            out.insert(0, Output::Persist { record: self.encode_record() });
+            out.insert(
+                0,
+                Output::Persist {
+                    record: self.encode_record(),
+                },
+            );
         }
         out
     }

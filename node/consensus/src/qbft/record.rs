@@ -107,7 +107,11 @@ impl Signed {
     pub(crate) fn round(&self) -> Option<Round> {
         let proposal = self.proposal.as_ref().map(|proposal| proposal.vote.round);
         let votes = [self.prepare, self.commit].map(|vote| vote.map(|vote| vote.round));
-        votes.into_iter().chain([proposal, self.round_change]).flatten().max()
+        votes
+            .into_iter()
+            .chain([proposal, self.round_change])
+            .flatten()
+            .max()
     }
 
     /// Digests of the blocks that the record must hold to be of use.
@@ -115,7 +119,10 @@ impl Signed {
         let proposal = self.proposal.as_ref().map(|proposal| proposal.vote.digest);
         let prepared = self.prepared.as_ref().map(|prepared| prepared.claim.digest);
         let prepare = self.prepare.map(|vote| vote.digest);
-        let mut digests: Vec<_> = [proposal, prepared, prepare].into_iter().flatten().collect();
+        let mut digests: Vec<_> = [proposal, prepared, prepare]
+            .into_iter()
+            .flatten()
+            .collect();
         digests.sort_unstable();
         digests.dedup();
         digests
@@ -136,8 +143,12 @@ impl BorshSerialize for Record {
         self.genesis.0.serialize(writer)?;
         self.key.serialize(writer)?;
         self.signed.serialize(writer)?;
-        u32::try_from(self.blocks.len()).unwrap_or(u32::MAX).serialize(writer)?;
-        self.blocks.values().try_for_each(|block| block_bytes::serialize(block, writer))
+        u32::try_from(self.blocks.len())
+            .unwrap_or(u32::MAX)
+            .serialize(writer)?;
+        self.blocks
+            .values()
+            .try_for_each(|block| block_bytes::serialize(block, writer))
     }
 }
 
@@ -155,10 +166,19 @@ impl BorshDeserialize for Record {
             let block = block_bytes::deserialize(reader)?;
             blocks.insert(block.hash(), block);
         }
-        if let Some(missing) = signed.digests().iter().find(|digest| !blocks.contains_key(*digest)) {
+        if let Some(missing) = signed
+            .digests()
+            .iter()
+            .find(|digest| !blocks.contains_key(*digest))
+        {
             return Err(invalid(format!("block {missing} is missing")));
         }
-        Ok(Self { genesis, key, signed, blocks })
+        Ok(Self {
+            genesis,
+            key,
+            signed,
+            blocks,
+        })
     }
 }
 
@@ -181,7 +201,10 @@ impl Record {
     ) -> Result<Self, RecordError> {
         let (&found, rest) = bytes.split_first().ok_or(RecordError::Truncated(0))?;
         if found != CONSENSUS_VERSION {
-            return Err(RecordError::Version { found, expected: CONSENSUS_VERSION });
+            return Err(RecordError::Version {
+                found,
+                expected: CONSENSUS_VERSION,
+            });
         }
         let truncated = RecordError::Truncated(bytes.len());
         let (checksum, body) = rest.split_at_checked(32).ok_or(truncated)?;
@@ -191,10 +214,16 @@ impl Record {
         let record: Self =
             borsh::from_slice(body).map_err(|error| RecordError::Malformed(error.to_string()))?;
         if record.genesis != genesis {
-            return Err(RecordError::OtherChain { found: record.genesis, expected: genesis });
+            return Err(RecordError::OtherChain {
+                found: record.genesis,
+                expected: genesis,
+            });
         }
         if record.key != key {
-            return Err(RecordError::OtherKey { found: record.key, expected: key });
+            return Err(RecordError::OtherKey {
+                found: record.key,
+                expected: key,
+            });
         }
         Ok(record)
     }

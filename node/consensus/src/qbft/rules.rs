@@ -35,7 +35,9 @@ impl Qbft {
 
     /// UponCommit: a quorum of seals for a block in any round decides it.
     fn upon_commit_quorum(&mut self) -> bool {
-        let Some((round, digest)) = self.committed_subject() else { return false };
+        let Some((round, digest)) = self.committed_subject() else {
+            return false;
+        };
         match self.state.verdict(&digest) {
             Some(Verdict::Valid) => {
                 let block = self.state.blocks[&digest].block.clone();
@@ -68,7 +70,10 @@ impl Qbft {
         if higher.len() <= self.context.validators.faulty_max() {
             return false;
         }
-        let lowest = higher.into_iter().min().expect("more than f rounds are at least one");
+        let lowest = higher
+            .into_iter()
+            .min()
+            .expect("more than f rounds are at least one");
         self.change_to_round(lowest);
         true
     }
@@ -103,7 +108,11 @@ impl Qbft {
         }
         let (height, round, parent) = (self.height(), self.state.round, self.head.hash);
         self.state.building = Some(round);
-        self.out.push(Output::Build { height, round, parent });
+        self.out.push(Output::Build {
+            height,
+            round,
+            parent,
+        });
         true
     }
 
@@ -125,7 +134,11 @@ impl Qbft {
     /// has waited long enough.
     fn propose_not_before_ms(&self) -> u64 {
         let retry = self.state.build_not_before_ms;
-        if self.state.round.is_zero() { retry.max(self.interval_end_ms()) } else { retry }
+        if self.state.round.is_zero() {
+            retry.max(self.interval_end_ms())
+        } else {
+            retry
+        }
     }
 
     fn interval_end_ms(&self) -> u64 {
@@ -138,8 +151,16 @@ impl Qbft {
             author: *author,
             statement: change.statement.clone(),
         };
-        let round_changes = self.state.round_changes.at(self.state.round).map(named).collect();
-        Justification { round_changes, prepares }
+        let round_changes = self
+            .state
+            .round_changes
+            .at(self.state.round)
+            .map(named)
+            .collect();
+        Justification {
+            round_changes,
+            prepares,
+        }
     }
 
     /// Takes a built block, if it is still the one wanted.
@@ -155,14 +176,21 @@ impl Qbft {
                     let digest = block.hash();
                     self.state.learn_block(block, Verdict::Valid);
                     let is_first = round.is_zero();
-                    let justification =
-                        if is_first { Justification::default() } else { self.justification(None) };
+                    let justification = if is_first {
+                        Justification::default()
+                    } else {
+                        self.justification(None)
+                    };
                     self.propose(digest, justification, true);
                 }
             }
             Some(_) => {}
             None => {
-                let pause = self.config.parameters.min_block_interval.max(BUILD_RETRY_MIN);
+                let pause = self
+                    .config
+                    .parameters
+                    .min_block_interval
+                    .max(BUILD_RETRY_MIN);
                 self.state.build_not_before_ms = now_ms.saturating_add(milliseconds(pause));
             }
         }
@@ -178,13 +206,17 @@ impl Qbft {
 
     fn propose(&mut self, digest: B256, justification: Justification, fresh: bool) {
         let round = self.state.round;
-        self.state.proposals.insert(round, super::height::AcceptedProposal { digest, fresh });
+        self.state
+            .proposals
+            .insert(round, super::height::AcceptedProposal { digest, fresh });
         self.sign_proposal(digest, justification);
     }
 
     /// UponProposal: have the block checked, then PREPARE it.
     fn upon_proposal(&mut self) -> bool {
-        let Some(proposal) = self.state.proposal() else { return false };
+        let Some(proposal) = self.state.proposal() else {
+            return false;
+        };
         match self.state.verdict(&proposal.digest) {
             Some(Verdict::Unchecked) => self.order_check(proposal.digest, proposal.fresh),
             Some(Verdict::Invalid { fresh: true }) if !proposal.fresh => {
@@ -199,9 +231,14 @@ impl Qbft {
     }
 
     fn order_check(&mut self, digest: B256, fresh: bool) -> bool {
-        let Some(known) = self.state.blocks.get_mut(&digest) else { return false };
+        let Some(known) = self.state.blocks.get_mut(&digest) else {
+            return false;
+        };
         known.verdict = Verdict::Checking { fresh };
-        self.out.push(Output::Check { block: known.block.clone(), fresh });
+        self.out.push(Output::Check {
+            block: known.block.clone(),
+            fresh,
+        });
         true
     }
 
@@ -210,13 +247,19 @@ impl Qbft {
         if let Some(known) = self.state.blocks.get_mut(&hash)
             && let Verdict::Checking { fresh } = known.verdict
         {
-            known.verdict = if is_valid { Verdict::Valid } else { Verdict::Invalid { fresh } };
+            known.verdict = if is_valid {
+                Verdict::Valid
+            } else {
+                Verdict::Invalid { fresh }
+            };
         }
     }
 
     /// UponPrepare: a quorum prepared the valid proposal of this round.
     fn upon_prepare_quorum(&mut self) -> bool {
-        let Some(proposal) = self.state.proposal() else { return false };
+        let Some(proposal) = self.state.proposal() else {
+            return false;
+        };
         let round = self.state.round;
         let is_valid = self.state.verdict(&proposal.digest) == Some(Verdict::Valid);
         if !is_valid || self.has_committed_in(round) || !self.may_sign() {
@@ -245,7 +288,10 @@ impl Qbft {
         self.state.build_not_before_ms = 0;
         self.timers.cancel(Timer::Round, &mut self.out);
         self.timers.cancel(Timer::Propose, &mut self.out);
-        let keep = self.signed_here().map(|signed| signed.digests()).unwrap_or_default();
+        let keep = self
+            .signed_here()
+            .map(|signed| signed.digests())
+            .unwrap_or_default();
         self.state.prune(&keep);
     }
 
@@ -254,7 +300,8 @@ impl Qbft {
         self.refresh_propose_timer(now_ms);
         let base = self.config.parameters.base_timeout;
         if self.has_something_to_repeat() {
-            self.timers.ensure(Timer::Resend, now_ms, base, &mut self.out);
+            self.timers
+                .ensure(Timer::Resend, now_ms, base, &mut self.out);
         } else {
             self.timers.cancel(Timer::Resend, &mut self.out);
         }
@@ -270,7 +317,8 @@ impl Qbft {
             // The proposer may not propose before the interval is over.
             timeout += Duration::from_millis(self.interval_end_ms().saturating_sub(now_ms));
         }
-        self.timers.ensure(Timer::Round, now_ms, timeout, &mut self.out);
+        self.timers
+            .ensure(Timer::Round, now_ms, timeout, &mut self.out);
     }
 
     /// Whether the current round may end by timeout.
@@ -292,14 +340,17 @@ impl Qbft {
         let ready_ms = self.propose_not_before_ms();
         if self.is_turn_to_propose() && !is_building && now_ms < ready_ms {
             let after = Duration::from_millis(ready_ms - now_ms);
-            self.timers.ensure(Timer::Propose, now_ms, after, &mut self.out);
+            self.timers
+                .ensure(Timer::Propose, now_ms, after, &mut self.out);
         } else {
             self.timers.cancel(Timer::Propose, &mut self.out);
         }
     }
 
     fn has_something_to_repeat(&self) -> bool {
-        let has_signed = self.signed_here().is_some_and(|signed| signed.round().is_some());
+        let has_signed = self
+            .signed_here()
+            .is_some_and(|signed| signed.round().is_some());
         let is_waiting = has_signed || !self.state.commits.is_empty();
         (is_waiting && !self.state.is_decided) || self.future.any_author().is_some()
     }

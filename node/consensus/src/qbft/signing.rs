@@ -47,7 +47,9 @@ impl Qbft {
     }
 
     pub(super) fn has_proposed_in(&self, round: Round) -> bool {
-        let proposal = self.signed_here().and_then(|signed| signed.proposal.as_ref());
+        let proposal = self
+            .signed_here()
+            .and_then(|signed| signed.proposal.as_ref());
         proposal.is_some_and(|proposal| proposal.vote.round >= round)
     }
 
@@ -60,7 +62,10 @@ impl Qbft {
     fn record_to_sign(&mut self, round: Round) -> &mut Signed {
         let height = self.height();
         if self.signed.height != height {
-            assert!(self.signed.height < height, "signing below the recorded height");
+            assert!(
+                self.signed.height < height,
+                "signing below the recorded height"
+            );
             self.signed = Signed::nothing(height, self.standing);
         }
         let last = self.signed.round().unwrap_or_default();
@@ -74,21 +79,33 @@ impl Qbft {
     pub(super) fn sign_proposal(&mut self, digest: B256, justification: Justification) {
         let round = self.state.round;
         let vote = SignedVote { round, digest };
-        self.record_to_sign(round).proposal = Some(SignedProposal { vote, justification });
+        self.record_to_sign(round).proposal = Some(SignedProposal {
+            vote,
+            justification,
+        });
         self.broadcast_own(self.proposal_message());
     }
 
     pub(super) fn sign_prepare(&mut self, digest: B256) {
-        let vote = SignedVote { round: self.state.round, digest };
+        let vote = SignedVote {
+            round: self.state.round,
+            digest,
+        };
         self.record_to_sign(vote.round).prepare = Some(vote);
         self.count_own_prepare(vote);
         self.broadcast_own(self.prepare_message());
     }
 
     pub(super) fn sign_commit(&mut self, digest: B256, prepares: Certificate) {
-        let vote = SignedVote { round: self.state.round, digest };
+        let vote = SignedVote {
+            round: self.state.round,
+            digest,
+        };
         let record = self.record_to_sign(vote.round);
-        record.prepared = Some(Prepared { claim: vote, prepares });
+        record.prepared = Some(Prepared {
+            claim: vote,
+            prepares,
+        });
         record.commit = Some(vote);
         self.count_own_commit(vote);
         self.broadcast_own(self.commit_message());
@@ -107,21 +124,33 @@ impl Qbft {
 
     fn broadcast_own(&mut self, message: Option<Message>) {
         if let Some(message) = message.filter(|_| self.context.validators.len() > 1) {
-            self.out.push(Output::Broadcast { bytes: message.encode() });
+            self.out.push(Output::Broadcast {
+                bytes: message.encode(),
+            });
         }
     }
 
     fn count_own_prepare(&mut self, vote: SignedVote) {
         let signature = self.crypto.sign(&self.prepare_bytes(vote));
-        let counted = Vote { digest: vote.digest, signature };
-        self.state.prepares.insert(vote.round, self.config.own_key, counted);
+        let counted = Vote {
+            digest: vote.digest,
+            signature,
+        };
+        self.state
+            .prepares
+            .insert(vote.round, self.config.own_key, counted);
         self.state.voters.insert(self.config.own_key);
     }
 
     fn count_own_commit(&mut self, vote: SignedVote) {
         let signature = self.crypto.sign(&self.commit_bytes(vote));
-        let counted = Vote { digest: vote.digest, signature };
-        self.state.commits.insert(vote.round, self.config.own_key, counted);
+        let counted = Vote {
+            digest: vote.digest,
+            signature,
+        };
+        self.state
+            .commits
+            .insert(vote.round, self.config.own_key, counted);
     }
 
     fn count_own_round_change(&mut self) {
@@ -129,26 +158,50 @@ impl Qbft {
             let RoundChange { statement, proof } = *change;
             let prepares = proof.map(|proof| proof.prepares);
             let round = statement.round;
-            let proven = ProvenRoundChange { statement, prepares };
-            self.state.round_changes.insert(round, self.config.own_key, proven);
+            let proven = ProvenRoundChange {
+                statement,
+                prepares,
+            };
+            self.state
+                .round_changes
+                .insert(round, self.config.own_key, proven);
         }
     }
 
     fn prepare_bytes(&self, vote: SignedVote) -> [u8; 92] {
-        prepare_message(self.config.genesis_hash, self.height(), vote.round, vote.digest)
+        prepare_message(
+            self.config.genesis_hash,
+            self.height(),
+            vote.round,
+            vote.digest,
+        )
     }
 
     fn commit_bytes(&self, vote: SignedVote) -> [u8; 92] {
-        commit_message(self.config.genesis_hash, self.height(), vote.round, vote.digest)
+        commit_message(
+            self.config.genesis_hash,
+            self.height(),
+            vote.round,
+            vote.digest,
+        )
     }
 
     fn proposal_message(&self) -> Option<Message> {
-        let SignedProposal { vote, justification } = self.signed_here()?.proposal.clone()?;
+        let SignedProposal {
+            vote,
+            justification,
+        } = self.signed_here()?.proposal.clone()?;
         let (height, round) = (self.height(), vote.round);
         let block = self.state.blocks.get(&vote.digest)?.block.clone();
         let bytes = Proposal::signed_bytes(self.config.genesis_hash, height, round, vote.digest);
         let signature = self.crypto.sign(&bytes);
-        let proposal = Proposal { height, round, block, justification, signature };
+        let proposal = Proposal {
+            height,
+            round,
+            block,
+            justification,
+            signature,
+        };
         Some(Message::Proposal(Box::new(proposal)))
     }
 
@@ -156,14 +209,24 @@ impl Qbft {
         let vote = self.signed_here()?.prepare?;
         let signature = self.crypto.sign(&self.prepare_bytes(vote));
         let SignedVote { round, digest } = vote;
-        Some(Message::Prepare(Prepare { height: self.height(), round, digest, signature }))
+        Some(Message::Prepare(Prepare {
+            height: self.height(),
+            round,
+            digest,
+            signature,
+        }))
     }
 
     fn commit_message(&self) -> Option<Message> {
         let vote = self.signed_here()?.commit?;
         let seal = self.crypto.sign(&self.commit_bytes(vote));
         let SignedVote { round, digest } = vote;
-        Some(Message::Commit(Commit { height: self.height(), round, digest, seal }))
+        Some(Message::Commit(Commit {
+            height: self.height(),
+            round,
+            digest,
+            seal,
+        }))
     }
 
     /// The round change as it was first signed; `None` once something newer is
@@ -178,15 +241,26 @@ impl Qbft {
         let bytes =
             RoundChangeStatement::signed_bytes(self.config.genesis_hash, height, round, claim);
         let signature = self.crypto.sign(&bytes);
-        let statement = RoundChangeStatement { height, round, prepared: claim, signature };
+        let statement = RoundChangeStatement {
+            height,
+            round,
+            prepared: claim,
+            signature,
+        };
         let proof = match prepared {
             None => None,
             Some(Prepared { claim, prepares }) => {
                 let block = self.state.blocks.get(&claim.digest)?.block.clone();
-                Some(PreparedProof { prepares: prepares.clone(), block })
+                Some(PreparedProof {
+                    prepares: prepares.clone(),
+                    block,
+                })
             }
         };
-        Some(Message::RoundChange(Box::new(RoundChange { statement, proof })))
+        Some(Message::RoundChange(Box::new(RoundChange {
+            statement,
+            proof,
+        })))
     }
 
     /// What this node has said in the current round, to be said again.
@@ -207,7 +281,9 @@ impl Qbft {
 
     /// Counts again what the restored record says we signed.
     pub(super) fn recount_own_votes(&mut self) {
-        let Some(signed) = self.signed_here().cloned() else { return };
+        let Some(signed) = self.signed_here().cloned() else {
+            return;
+        };
         if let Some(vote) = signed.prepare {
             self.count_own_prepare(vote);
         }
@@ -233,14 +309,20 @@ impl Qbft {
     pub(super) fn seals(&self, round: Round, digest: B256) -> Certificate {
         let set = &self.context.validators;
         let index_of = |key: &_| set.index_of_key(key);
-        Certificate::new(round, HeightState::tally(&self.state.commits, round, digest, index_of))
+        Certificate::new(
+            round,
+            HeightState::tally(&self.state.commits, round, digest, index_of),
+        )
     }
 
     /// PREPAREs for a block, as many as we know.
     pub(super) fn prepares(&self, round: Round, digest: B256) -> Certificate {
         let set = &self.context.validators;
         let index_of = |key: &_| set.index_of_key(key);
-        Certificate::new(round, HeightState::tally(&self.state.prepares, round, digest, index_of))
+        Certificate::new(
+            round,
+            HeightState::tally(&self.state.prepares, round, digest, index_of),
+        )
     }
 
     /// The height being decided.

@@ -99,8 +99,14 @@ mod tests {
         let fresh = Standing::without_record(Height::GENESIS, false);
         assert_eq!(fresh, Standing::AtGenesis);
         assert_eq!(fresh.after_block(true), Standing::Voting);
-        assert_eq!(fresh.after_block(false), Standing::Observing { live_blocks: 0 });
-        assert_eq!(fresh.restored(Height(1), false), Standing::Observing { live_blocks: 0 });
+        assert_eq!(
+            fresh.after_block(false),
+            Standing::Observing { live_blocks: 0 }
+        );
+        assert_eq!(
+            fresh.restored(Height(1), false),
+            Standing::Observing { live_blocks: 0 }
+        );
         assert_eq!(fresh.restored(Height(1), true), Standing::Voting);
         assert_eq!(fresh.restored(Height::GENESIS, false), Standing::AtGenesis);
     }

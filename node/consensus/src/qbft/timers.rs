@@ -29,15 +29,28 @@ pub(crate) enum Alarm {
 
 impl Timers {
     /// Sets a timer unless it runs already.
-    pub(crate) fn ensure(&mut self, timer: Timer, now_ms: u64, after: Duration, out: &mut Vec<Output>) {
+    pub(crate) fn ensure(
+        &mut self,
+        timer: Timer,
+        now_ms: u64,
+        after: Duration,
+        out: &mut Vec<Output>,
+    ) {
         if !self.deadlines_ms.contains_key(&timer) {
             self.set(timer, now_ms, after, out);
         }
     }
 
     /// Sets a timer, moving it if it runs.
-    pub(crate) fn set(&mut self, timer: Timer, now_ms: u64, after: Duration, out: &mut Vec<Output>) {
-        self.deadlines_ms.insert(timer, now_ms.saturating_add(milliseconds(after)));
+    pub(crate) fn set(
+        &mut self,
+        timer: Timer,
+        now_ms: u64,
+        after: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        self.deadlines_ms
+            .insert(timer, now_ms.saturating_add(milliseconds(after)));
         out.push(Output::SetTimer { timer, after });
     }
 
@@ -75,7 +88,10 @@ impl Timers {
 /// into another hour of waiting.
 pub(crate) fn round_timeout(parameters: &ConsensusParameters, round: Round) -> Duration {
     let cap = parameters.timeout_max.max(parameters.base_timeout);
-    parameters.base_timeout.saturating_mul(round.0.max(1)).min(cap)
+    parameters
+        .base_timeout
+        .saturating_mul(round.0.max(1))
+        .min(cap)
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
@@ -90,7 +106,15 @@ mod tests {
     fn round_timeouts_grow_to_the_cap_and_never_overflow() {
         let parameters = ConsensusParameters::default();
         let seconds = |round| round_timeout(&parameters, Round(round)).as_secs();
-        let table = [(0, 1), (1, 1), (2, 2), (9, 9), (10, 10), (33, 10), (u32::MAX, 10)];
+        let table = [
+            (0, 1),
+            (1, 1),
+            (2, 2),
+            (9, 9),
+            (10, 10),
+            (33, 10),
+            (u32::MAX, 10),
+        ];
         for (round, expected) in table {
             assert_eq!(seconds(round), expected, "round {round}");
         }
@@ -100,7 +124,10 @@ mod tests {
     fn early_and_stale_alarms_are_recognised() {
         let (mut timers, mut out) = (Timers::default(), Vec::new());
         timers.set(Timer::Round, 100, Duration::from_millis(50), &mut out);
-        assert_eq!(timers.on_alarm(Timer::Round, 149), Alarm::Early(Duration::from_millis(1)));
+        assert_eq!(
+            timers.on_alarm(Timer::Round, 149),
+            Alarm::Early(Duration::from_millis(1))
+        );
         assert_eq!(timers.on_alarm(Timer::Round, 150), Alarm::Due);
         assert_eq!(timers.on_alarm(Timer::Round, 151), Alarm::Stale);
         timers.cancel(Timer::Round, &mut out);

@@ -15,14 +15,18 @@ pub(crate) struct VoteStore<T> {
 
 impl<T> Default for VoteStore<T> {
     fn default() -> Self {
-        Self { rounds: BTreeMap::new() }
+        Self {
+            rounds: BTreeMap::new(),
+        }
     }
 }
 
 impl<T> VoteStore<T> {
     /// True when this author's vote of this round is known.
     pub(crate) fn contains(&self, round: Round, author: &NodePublicKey) -> bool {
-        self.rounds.get(&round).is_some_and(|votes| votes.contains_key(author))
+        self.rounds
+            .get(&round)
+            .is_some_and(|votes| votes.contains_key(author))
     }
 
     /// Keeps a vote unless the author has one in this round, or only higher
@@ -51,7 +55,10 @@ impl<T> VoteStore<T> {
     }
 
     fn rounds_of<'a>(&'a self, author: &'a NodePublicKey) -> impl Iterator<Item = Round> + 'a {
-        self.rounds.iter().filter(|(_, votes)| votes.contains_key(author)).map(|(round, _)| *round)
+        self.rounds
+            .iter()
+            .filter(|(_, votes)| votes.contains_key(author))
+            .map(|(round, _)| *round)
     }
 
     /// Votes of one round by author.
@@ -72,7 +79,9 @@ impl<T> VoteStore<T> {
     /// The highest round of every author.
     pub(crate) fn highest_rounds(&self) -> BTreeMap<NodePublicKey, Round> {
         let ascending = self.rounds.iter();
-        ascending.flat_map(|(round, votes)| votes.keys().map(|author| (*author, *round))).collect()
+        ascending
+            .flat_map(|(round, votes)| votes.keys().map(|author| (*author, *round)))
+            .collect()
     }
 
     /// All votes, in order of round and author.
@@ -108,10 +117,16 @@ mod tests {
         for round in 0..1000 {
             votes.insert(Round(round), A, ());
         }
-        assert_eq!(votes.values().count(), limits::ROUNDS_KEPT_PER_VALIDATOR_MAX + 1);
+        assert_eq!(
+            votes.values().count(),
+            limits::ROUNDS_KEPT_PER_VALIDATOR_MAX + 1
+        );
         assert!(votes.contains(Round(0), &B) && votes.contains(Round(999), &A));
         votes.insert(Round(3), A, ());
         assert!(!votes.contains(Round(3), &A), "lower than all that is kept");
-        assert_eq!(votes.highest_rounds(), BTreeMap::from([(A, Round(999)), (B, Round(0))]));
+        assert_eq!(
+            votes.highest_rounds(),
+            BTreeMap::from([(A, Round(999)), (B, Round(0))])
+        );
     }
 }

@@ -22,6 +22,8 @@ const STATUS_BYTES_MAX: usize = 128;
 pub(crate) enum StreamEnd {
     /// The connection is gone; nobody's fault.
     Lost(String),
+    /// We end it, for a reason that an operator wants to know.
+    Closed(String),
     /// The peer broke the protocol.
     Offence(String),
 }

@@ -105,7 +105,7 @@ impl Supervisor {
                     }
                     is_joined = true;
                 }
-                Some(reason) = close_reason.recv() => break StreamEnd::Lost(reason),
+                Some(reason) = close_reason.recv() => break StreamEnd::Closed(reason),
                 () = &mut handshake, if !is_joined => {
                     break StreamEnd::Lost("no status in time".to_owned());
                 }
@@ -177,7 +177,7 @@ impl Supervisor {
             return Err(StreamEnd::Lost("kept away after an offence".to_owned()));
         }
         let (key, height) = (self.peer, status.height);
-        tracing::info!(%key, address = ?self.address, %height, "peer connected");
+        tracing::debug!(%key, address = ?self.address, %height, "link ready");
         self.ready.send_replace(true);
         Ok(())
     }
@@ -190,12 +190,10 @@ impl Supervisor {
                 tracing::warn!(%key, %reason, "disconnected a peer, kept away for {seconds} s");
                 self.shared.table().expel(key, reason, Instant::now());
             }
-            StreamEnd::Lost(reason) if is_joined => {
-                tracing::info!(%key, %reason, "peer disconnected");
-            }
-            StreamEnd::Lost(reason) => tracing::debug!(%key, %reason, "link not established"),
+            StreamEnd::Closed(reason) => tracing::info!(%key, %reason, "closed a link"),
+            StreamEnd::Lost(reason) => tracing::debug!(%key, %reason, is_joined, "lost a link"),
         }
-        // Joining announced a connection; before its end nothing more is delivered.
+        // Nothing more is delivered once the node hears that the link is gone.
         self.streams.shutdown().await;
         let _ = self
             .shared

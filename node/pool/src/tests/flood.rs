@@ -148,20 +148,3 @@ fn pool_full_of_strangers_still_takes_a_member() {
     let outcome = add(&pool, &accounts, transfer(MEMBER, 0)).expect("members come first");
     assert_eq!(outcome.evicted.len(), 1);
 }
-
-#[test]
-fn full_pool_takes_and_offers_in_no_time() {
-    let (pool, accounts) = (super::pool(), Accounts::default());
-    let transactions: Vec<_> = (0..50_000)
-        .map(|number| transfer(number % 500, number / 500).build())
-        .collect();
-    let start = std::time::Instant::now();
-    for transaction in transactions {
-        pool.add(&accounts, transaction, 0, Origin::Peer)
-            .expect("room");
-    }
-    let added = start.elapsed();
-    let start = std::time::Instant::now();
-    let n = pool.best(0, 0).take(1400).count();
-    eprintln!("ADD {:?} BEST {n} {:?}", added, start.elapsed());
-}

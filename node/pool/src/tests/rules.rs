@@ -205,18 +205,20 @@ fn fee_below_the_base_fee_is_refused() {
 
 #[test]
 fn more_gas_than_the_credit_ever_holds_is_refused() {
-    let policy = GasPolicy::Free(GasCreditParameters {
-        capacity_gas: 50_000,
-        refill_gas_per_s: 1,
-        shared_capacity_gas: 60_000,
-        shared_refill_gas_per_s: 1,
-    });
-    let pool = Pool::new(PoolConfig::new(CHAIN_ID, GAS_LIMIT, policy));
-    let error = add(&pool, &Accounts::default(), transfer(1, 0).gas(50_001)).expect_err("never");
-    assert!(
-        matches!(error, PoolError::ExceedsGasCredit { .. }),
-        "{error}"
-    );
+    for (own, shared) in [(50_000, 60_000), (60_000, 50_000)] {
+        let policy = GasPolicy::Free(GasCreditParameters {
+            capacity_gas: own,
+            refill_gas_per_s: 1,
+            shared_capacity_gas: shared,
+            shared_refill_gas_per_s: 1,
+        });
+        let pool = Pool::new(PoolConfig::new(CHAIN_ID, GAS_LIMIT, policy));
+        let accounts = Accounts::default();
+        let error = add(&pool, &accounts, transfer(1, 0).gas(50_001)).expect_err("never");
+        let max = 50_000;
+        assert_eq!(error, PoolError::ExceedsGasCredit { got: 50_001, max });
+        add(&pool, &accounts, transfer(1, 0).gas(50_000)).expect("at last");
+    }
 }
 
 #[test]

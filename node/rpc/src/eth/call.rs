@@ -4,7 +4,7 @@
 //! and access lists run in the next block's environment unless an old block is
 //! named, since an idle head's time is old.
 
-use alloy_eips::{BlockId, eip2930::AccessList};
+use alloy_eips::BlockId;
 use alloy_primitives::{Bytes, TxKind, U64, U256};
 use alloy_rpc_types_eth::{
     AccessListResult, BlockOverrides, TransactionRequest,
@@ -43,7 +43,7 @@ fn call(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
     let outcome = context
         .node
         .executor()
-        .call(&*state, environment, &request)
+        .call(&state, environment, &request)
         .map_err(|error| failed(&error, &request))?;
     answer_of(outcome)
 }
@@ -68,7 +68,7 @@ fn estimate_gas(context: &Context, arguments: &mut Arguments) -> Answer<U64> {
     let gas = context
         .node
         .executor()
-        .estimate_gas(&*state, environment, &request);
+        .estimate_gas(&state, environment, &request);
     gas.map(U64::from).map_err(|error| failed(&error, &request))
 }
 
@@ -82,7 +82,7 @@ fn create_access_list(context: &Context, arguments: &mut Arguments) -> Answer<Ac
     let found = context
         .node
         .executor()
-        .create_access_list(&*state, environment, &request)
+        .create_access_list(&state, environment, &request)
         .map_err(|error| failed(&error, &request))?;
     let error = match found.outcome.status {
         CallStatus::Success => None,
@@ -148,9 +148,7 @@ fn request(
         input: input.unwrap_or_default(),
         nonce: transaction.nonce,
         chain_id: transaction.chain_id,
-        access_list: transaction
-            .access_list
-            .map(|AccessList(items)| AccessList(items)),
+        access_list: transaction.access_list,
         authorization_list: transaction.authorization_list.unwrap_or_default(),
         state_overrides: state_overrides(state.unwrap_or_default())?,
         block_overrides: block_overrides(block.unwrap_or_default())?,

@@ -38,7 +38,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     })?;
     // No blobs are carried, so their price never leaves its minimum.
     registry.quick("eth_blobBaseFee", |_, _| Ok(U64::from(1)))?;
-    registry.compute("eth_feeHistory", fee_history)
+    registry.scan("eth_feeHistory", fee_history)
 }
 
 fn base_fee_of_next(context: &Context) -> u64 {

@@ -49,8 +49,8 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
             .filters
             .uninstall(arguments.required()?, Instant::now()))
     })?;
-    registry.compute("eth_getFilterChanges", changes)?;
-    registry.compute("eth_getFilterLogs", all_logs)
+    registry.scan("eth_getFilterChanges", changes)?;
+    registry.scan("eth_getFilterLogs", all_logs)
 }
 
 fn install(context: &Context, bookmark: Bookmark) -> U128 {
@@ -93,11 +93,8 @@ fn new_blocks(context: &Context, from: Height) -> Answer<(Vec<B256>, Height)> {
     let end = poll_end(context, from);
     let mut hashes = Vec::new();
     for number in from.0..=end {
-        let header = context
-            .store()
-            .header_by_number(Height(number))
-            .map_err(errors::storage)?;
-        hashes.extend(header.map(|header| header.hash_slow()));
+        let hash = context.store().hash_of_number(Height(number));
+        hashes.extend(hash.map_err(errors::storage)?);
     }
     Ok((hashes, Height(end).next().max(from)))
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
-    registry.compute("eth_getLogs", get_logs)
+    registry.scan("eth_getLogs", get_logs)
 }
 
 fn get_logs(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Log>> {

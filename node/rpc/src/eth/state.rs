@@ -5,6 +5,7 @@ use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::EIP1186AccountProofResponse;
 use alloy_serde::JsonStorageKey;
 use jsonrpsee::server::RegisterMethodError;
+use medina_storage::StateReader as _;
 use medina_types::{AccountState, limits};
 
 use crate::{

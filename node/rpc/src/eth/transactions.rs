@@ -17,7 +17,7 @@ use crate::{
     arguments::Arguments,
     context::Context,
     convert::{self, RpcReceipt, RpcTransaction},
-    errors::{self, Answer, receipt_timeout},
+    errors::{self, Answer, receipt_timeout, stopping},
     registry::Registry,
     workers::Lane,
 };
@@ -99,16 +99,17 @@ async fn send_raw_and_wait(context: Arc<Context>, params: Params<'static>) -> An
                 Ok(committed) => receipt_in(&committed, hash),
                 // Blocks were missed: the store knows.
                 Err(RecvError::Lagged(_)) => stored_receipt(&context, hash).await?,
-                Err(RecvError::Closed) => return Err(errors::internal("the node is stopping")),
+                Err(RecvError::Closed) => return Err(stopping()),
             };
             if let Some(receipt) = found {
                 return Ok(receipt);
             }
         }
     };
-    match tokio::time::timeout(wait, included).await {
-        Ok(answer) => answer,
-        Err(_) => Err(receipt_timeout(hash, wait)),
+    tokio::select! {
+        answer = included => answer,
+        () = tokio::time::sleep(wait) => Err(receipt_timeout(hash, wait)),
+        () = context.stopped() => Err(stopping()),
     }
 }
 

@@ -124,13 +124,22 @@ fn full_state_root(changes: &StateChanges) -> B256 {
             balance: after.balance,
             storage_root: root::storage_root_unhashed(slots),
             code_hash: after.code_hash,
-            ..Default::default()
         };
         (*address, account)
     }))
 }
 
-fn spec(state_root: B256) -> ChainSpec {
+fn free() -> GasPolicy {
+    let credit = u64::MAX / 4;
+    GasPolicy::Free(GasCreditParameters {
+        capacity_gas: credit,
+        refill_gas_per_s: credit,
+        shared_capacity_gas: credit,
+        shared_refill_gas_per_s: credit,
+    })
+}
+
+fn spec(state_root: B256, gas_policy: GasPolicy) -> ChainSpec {
     let genesis_header = Header {
         state_root,
         transactions_root: EMPTY_ROOT_HASH,
@@ -145,7 +154,6 @@ fn spec(state_root: B256) -> ChainSpec {
         requests_hash: Some(EMPTY_REQUESTS_HASH),
         ..Header::default()
     };
-    let credit = u64::MAX / 4;
     ChainSpec {
         name: "test".into(),
         chain_id: CHAIN_ID,
@@ -154,12 +162,7 @@ fn spec(state_root: B256) -> ChainSpec {
         header_rules: HeaderRules::Medina,
         consensus: ConsensusParameters::default(),
         gas_limit: 30_000_000,
-        gas_policy: GasPolicy::Free(GasCreditParameters {
-            capacity_gas: credit,
-            refill_gas_per_s: credit,
-            shared_capacity_gas: credit,
-            shared_refill_gas_per_s: credit,
-        }),
+        gas_policy,
         block_reward: U256::ZERO,
         permissions: PermissionMode::Open,
         validators: ValidatorSet::new(vec![Validator {
@@ -182,8 +185,12 @@ impl AccountView for Accounts<'_> {
 
 impl TestNode {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with_gas(free())
+    }
+
+    pub(crate) fn with_gas(policy: GasPolicy) -> Arc<Self> {
         let state = genesis_state();
-        let spec = Arc::new(spec(full_state_root(&state)));
+        let spec = Arc::new(spec(full_state_root(&state), policy));
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
         let context = HeightContext::genesis(spec.validators.clone());
@@ -368,12 +375,23 @@ impl NodeView for TestNode {
 
 /// A transaction of one of the funded accounts, encoded.
 pub(crate) fn signed(from: u8, nonce: u64, to: Option<Address>, input: &[u8]) -> Bytes {
+    signed_at_price(from, nonce, to, input, 0)
+}
+
+/// As [`signed`], with the same highest price and tip, wei per gas.
+pub(crate) fn signed_at_price(
+    from: u8,
+    nonce: u64,
+    to: Option<Address>,
+    input: &[u8],
+    price: u128,
+) -> Bytes {
     let transaction = TxEip1559 {
         chain_id: CHAIN_ID,
         nonce,
         gas_limit: 100_000,
-        max_fee_per_gas: 0,
-        max_priority_fee_per_gas: 0,
+        max_fee_per_gas: price,
+        max_priority_fee_per_gas: price,
         to: to.map_or(TxKind::Create, TxKind::Call),
         value: U256::ZERO,
         access_list: Default::default(),
@@ -400,7 +418,10 @@ impl Rpc {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut RpcConfig)) -> Self {
-        let node = TestNode::new();
+        Self::of(TestNode::new(), change).await
+    }
+
+    pub(crate) async fn of(node: Arc<TestNode>, change: impl FnOnce(&mut RpcConfig)) -> Self {
         let mut config = RpcConfig::new("127.0.0.1:0".parse().unwrap());
         change(&mut config);
         let handle = medina_rpc::start(config, node.clone()).await.unwrap();

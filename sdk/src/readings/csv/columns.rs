@@ -44,7 +44,11 @@ impl Columns {
             has_comma: false,
         };
         for (place, name) in table.headers.iter().enumerate() {
-            let kind = if time.has(place) { ColumnKind::Time } else { columns.kind_of(table, place) };
+            let kind = if time.has(place) {
+                ColumnKind::Time
+            } else {
+                columns.kind_of(table, place)
+            };
             columns.kinds.push((name.clone(), kind));
         }
         columns.limit_labels();
@@ -85,7 +89,10 @@ impl Columns {
     }
 
     fn limit_labels(&mut self) {
-        let labels = self.kinds.iter_mut().filter(|(_, kind)| *kind == ColumnKind::Label);
+        let labels = self
+            .kinds
+            .iter_mut()
+            .filter(|(_, kind)| *kind == ColumnKind::Label);
         for (_, kind) in labels.skip(LABELS_MAX) {
             *kind = ColumnKind::Ignored;
         }
@@ -96,10 +103,15 @@ impl Columns {
         if is_missing_word(text) {
             return Cell::Missing;
         }
-        let parsed =
-            if self.may_have_comma { Decimal::parse_with_comma(text) } else { Decimal::parse(text) };
+        let parsed = if self.may_have_comma {
+            Decimal::parse_with_comma(text)
+        } else {
+            Decimal::parse(text)
+        };
         match parsed {
-            Ok(number) if self.missing.iter().any(|value| value.is_equal_to(&number)) => Cell::Missing,
+            Ok(number) if self.missing.iter().any(|value| value.is_equal_to(&number)) => {
+                Cell::Missing
+            }
             Ok(number) => Cell::Number(number),
             Err(_) => Cell::Text(text),
         }
@@ -117,7 +129,9 @@ impl Columns {
     }
 
     pub(super) fn named(&self, kind: ColumnKind) -> Vec<String> {
-        self.of_kind(kind).map(|(_, name)| name.to_owned()).collect()
+        self.of_kind(kind)
+            .map(|(_, name)| name.to_owned())
+            .collect()
     }
 
     pub(super) fn has_decimal_comma(&self) -> bool {
@@ -126,7 +140,11 @@ impl Columns {
 
     fn of_kind(&self, wanted: ColumnKind) -> impl Iterator<Item = (usize, &str)> {
         let is_wanted = move |(_, (_, kind)): &(usize, &(String, ColumnKind))| *kind == wanted;
-        self.kinds.iter().enumerate().filter(is_wanted).map(|(place, (name, _))| (place, name.as_str()))
+        self.kinds
+            .iter()
+            .enumerate()
+            .filter(is_wanted)
+            .map(|(place, (name, _))| (place, name.as_str()))
     }
 }
 

@@ -26,8 +26,8 @@ use self::time_columns::TimeColumns;
 use super::time::DateOrder;
 use super::{Decimal, DecimalError, Reading};
 use crate::limits::{
-    CSV_BAD_ROWS_NAMED_MAX, CSV_COLUMNS_MAX, CSV_FILE_BYTES_MAX, CSV_LINE_BYTES_MAX, CSV_ROWS_MAX,
-    NAME_BYTES_MAX,
+    CSV_BAD_ROWS_NAMED_MAX, CSV_COLUMNS_MAX, CSV_FILE_BYTES_MAX, CSV_LINE_BYTES_MAX,
+    CSV_READINGS_MAX, CSV_ROWS_MAX, NAME_BYTES_MAX,
 };
 
 pub use super::time::DateOrder as CsvDateOrder;
@@ -83,6 +83,9 @@ pub enum CsvError {
     /// More rows than allowed.
     #[error("the file has more than {CSV_ROWS_MAX} rows: split it")]
     TooManyRows,
+    /// More numeric cells than allowed.
+    #[error("the file has more than {CSV_READINGS_MAX} readings: split it")]
+    TooManyReadings,
     /// More columns than allowed.
     #[error("the header has {0} columns, at most {CSV_COLUMNS_MAX} are read")]
     TooManyColumns(usize),
@@ -98,7 +101,9 @@ pub enum CsvError {
         columns: String,
     },
     /// No set of columns reads as time.
-    #[error("no column reads as time; name it with --time COLUMN (or --time A+B); the columns are: {columns}")]
+    #[error(
+        "no column reads as time; name it with --time COLUMN (or --time A+B); the columns are: {columns}"
+    )]
     NoTime {
         /// What is there.
         columns: String,
@@ -110,7 +115,9 @@ pub enum CsvError {
         columns: String,
     },
     /// A row is broken and `skip_bad` is off.
-    #[error("line {line} is broken: {reason} ({count} broken rows in all; --skip-bad leaves them out)")]
+    #[error(
+        "line {line} is broken: {reason} ({count} broken rows in all; --skip-bad leaves them out)"
+    )]
     BadRow {
         /// The first broken line, from 1.
         line: u64,
@@ -189,8 +196,10 @@ pub struct CsvData {
 
 /// Reads a file.
 pub fn read_csv_file(path: &Path, options: &CsvOptions) -> Result<CsvData, CsvError> {
-    let file = std::fs::File::open(path)
-        .map_err(|source| CsvError::Io { path: path.to_owned(), source })?;
+    let file = std::fs::File::open(path).map_err(|source| CsvError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
     read_csv(file, options)
 }
 
@@ -200,11 +209,16 @@ pub fn read_csv(source: impl Read, options: &CsvOptions) -> Result<CsvData, CsvE
     let time = TimeColumns::find(&table, options.time.as_deref())?;
     let columns = Columns::classify(&table, &time, options);
     if columns.properties().next().is_none() {
-        return Err(CsvError::NoNumbers { columns: table.column_names() });
+        return Err(CsvError::NoNumbers {
+            columns: table.column_names(),
+        });
     }
     let mut harvest = Harvest::default();
     for row in &table.rows {
         harvest.take(row, &table, &time, &columns);
+        if harvest.readings.len() > CSV_READINGS_MAX {
+            return Err(CsvError::TooManyReadings);
+        }
     }
     harvest.finish(&table, &time, &columns, options)
 }
@@ -227,7 +241,10 @@ impl Harvest {
             self.missing = before.1;
             self.bad += 1;
             if self.bad_rows.len() < CSV_BAD_ROWS_NAMED_MAX {
-                self.bad_rows.push(BadRow { line: row.line, reason });
+                self.bad_rows.push(BadRow {
+                    line: row.line,
+                    reason,
+                });
             }
         }
     }
@@ -269,7 +286,11 @@ impl Harvest {
     ) -> Result<CsvData, CsvError> {
         if let (false, Some(first)) = (options.skip_bad, self.bad_rows.first()) {
             let (line, reason) = (first.line, first.reason.clone());
-            return Err(CsvError::BadRow { line, reason, count: self.bad });
+            return Err(CsvError::BadRow {
+                line,
+                reason,
+                count: self.bad,
+            });
         }
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let report = CsvReport {
@@ -286,13 +307,20 @@ impl Harvest {
             labels: columns.named(ColumnKind::Label),
             ignored: columns.named(ColumnKind::Ignored),
         };
-        Ok(CsvData { readings: self.readings, report })
+        Ok(CsvData {
+            readings: self.readings,
+            report,
+        })
     }
 }
 
 fn check_width(row: &Row, table: &Table) -> Result<(), String> {
     let (found, expected) = (row.cells.len(), table.headers.len());
-    let extra_is_empty = row.cells.iter().skip(expected).all(|cell| cell.trim().is_empty());
+    let extra_is_empty = row
+        .cells
+        .iter()
+        .skip(expected)
+        .all(|cell| cell.trim().is_empty());
     if found < expected || !extra_is_empty {
         return Err(format!("{found} columns where the header has {expected}"));
     }

@@ -37,7 +37,10 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn read(source: impl Read) -> Result<Self, CsvError> {
         let text = Text::read(source)?;
-        let header_end = text.starts.get(1).map_or(text.bytes.len(), |second| second.offset);
+        let header_end = text
+            .starts
+            .get(1)
+            .map_or(text.bytes.len(), |second| second.offset);
         let separator = sniff_separator(&text.bytes[..header_end]).ok_or(CsvError::OneColumn)?;
         let mut rows = parse_rows(&text, separator)?;
         if rows.is_empty() {
@@ -45,7 +48,11 @@ impl Table {
         }
         let headers = unique_names(&rows.remove(0).cells)?;
         rows.retain(|row| !row.is_blank());
-        Ok(Self { headers, rows, separator })
+        Ok(Self {
+            headers,
+            rows,
+            separator,
+        })
     }
 
     pub(super) fn column_names(&self) -> String {
@@ -68,7 +75,10 @@ struct Text {
 impl Text {
     fn read(source: impl Read) -> Result<Self, CsvError> {
         let mut reader = BufReader::new(source);
-        let mut text = Self { bytes: Vec::new(), starts: Vec::new() };
+        let mut text = Self {
+            bytes: Vec::new(),
+            starts: Vec::new(),
+        };
         let mut total = 0_u64;
         for line in 1_u64.. {
             let raw = read_line(&mut reader, line)?;
@@ -81,11 +91,19 @@ impl Text {
             }
             text.keep(&raw, line)?;
         }
-        if text.starts.is_empty() { Err(CsvError::Empty) } else { Ok(text) }
+        if text.starts.is_empty() {
+            Err(CsvError::Empty)
+        } else {
+            Ok(text)
+        }
     }
 
     fn keep(&mut self, raw: &[u8], line: u64) -> Result<(), CsvError> {
-        let unmarked = if line == 1 { raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(raw) } else { raw };
+        let unmarked = if line == 1 {
+            raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(raw)
+        } else {
+            raw
+        };
         let content = unmarked.strip_suffix(b"\n").unwrap_or(unmarked);
         let content = content.strip_suffix(b"\r").unwrap_or(content);
         if content.contains(&0) {
@@ -97,7 +115,10 @@ impl Text {
         if self.starts.len() > CSV_ROWS_MAX {
             return Err(CsvError::TooManyRows);
         }
-        self.starts.push(LineStart { offset: self.bytes.len(), line });
+        self.starts.push(LineStart {
+            offset: self.bytes.len(),
+            line,
+        });
         self.bytes.extend_from_slice(content);
         self.bytes.push(b'\n');
         Ok(())
@@ -107,7 +128,9 @@ impl Text {
     fn line_at(&self, offset: u64) -> u64 {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let after = self.starts.partition_point(|start| start.offset <= offset);
-        self.starts.get(after.saturating_sub(1)).map_or(1, |start| start.line)
+        self.starts
+            .get(after.saturating_sub(1))
+            .map_or(1, |start| start.line)
     }
 }
 
@@ -133,7 +156,10 @@ fn sniff_separator(header: &[u8]) -> Option<u8> {
         header.iter().filter(is_counted).count()
     };
     // Ties go to the later one: a semicolon or tab in a header is hardly part of a name.
-    [b',', b';', b'\t'].into_iter().filter(|separator| count(*separator) > 0).max_by_key(|s| count(*s))
+    [b',', b';', b'\t']
+        .into_iter()
+        .filter(|separator| count(*separator) > 0)
+        .max_by_key(|s| count(*s))
 }
 
 fn parse_rows(text: &Text, separator: u8) -> Result<Vec<Row>, CsvError> {
@@ -148,7 +174,10 @@ fn parse_rows(text: &Text, separator: u8) -> Result<Vec<Row>, CsvError> {
         let record = record.map_err(|error| CsvError::Read(std::io::Error::other(error)))?;
         let line = text.line_at(record.position().map_or(0, csv::Position::byte));
         // Names such as "°C" in a legacy encoding must not stop the file.
-        rows.push(Row { line, cells: StringRecord::from_byte_record_lossy(record) });
+        rows.push(Row {
+            line,
+            cells: StringRecord::from_byte_record_lossy(record),
+        });
     }
     Ok(rows)
 }

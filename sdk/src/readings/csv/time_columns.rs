@@ -11,9 +11,24 @@ const PROBE_ROWS: usize = 1_000;
 
 /// Names of a column that holds the whole time, the likelier ones first.
 const WHOLE_NAMES: [&str; 18] = [
-    "timestamp", "datetime", "date_time", "date time", "time", "date", "ts", "unix", "unixtime",
-    "unix_time", "epoch", "time_ms", "timestamp_ms", "utc", "observed_at", "recorded_at",
-    "measured_at", "created_at",
+    "timestamp",
+    "datetime",
+    "date_time",
+    "date time",
+    "time",
+    "date",
+    "ts",
+    "unix",
+    "unixtime",
+    "unix_time",
+    "epoch",
+    "time_ms",
+    "timestamp_ms",
+    "utc",
+    "observed_at",
+    "recorded_at",
+    "measured_at",
+    "created_at",
 ];
 
 /// Names of the columns of a time in parts, each with its synonyms.
@@ -52,10 +67,16 @@ impl TimeColumns {
             None => candidates(table)
                 .into_iter()
                 .find(|place| reads_as_time(table, place))
-                .ok_or_else(|| CsvError::NoTime { columns: table.column_names() })?,
+                .ok_or_else(|| CsvError::NoTime {
+                    columns: table.column_names(),
+                })?,
         };
         let (order, basis) = infer_order(table, &place);
-        Ok(Self { place, order, basis })
+        Ok(Self {
+            place,
+            order,
+            basis,
+        })
     }
 
     pub(super) fn has(&self, place: usize) -> bool {
@@ -71,14 +92,27 @@ impl TimeColumns {
     }
 
     pub(super) fn describe(&self, table: &Table) -> String {
-        let names = self.place.columns().into_iter().filter_map(|place| table.headers.get(place));
+        let names = self
+            .place
+            .columns()
+            .into_iter()
+            .filter_map(|place| table.headers.get(place));
         names.map(String::as_str).collect::<Vec<_>>().join("+")
     }
 
     pub(super) fn complaint(&self, row: &Row) -> String {
-        let cells: Vec<_> = self.place.columns().into_iter().map(|place| row.cell(place)).collect();
+        let cells: Vec<_> = self
+            .place
+            .columns()
+            .into_iter()
+            .map(|place| row.cell(place))
+            .collect();
         let shown: String = cells.join(" ").chars().take(60).collect();
-        if shown.trim().is_empty() { "it has no time".into() } else { format!("`{shown}` is no time") }
+        if shown.trim().is_empty() {
+            "it has no time".into()
+        } else {
+            format!("`{shown}` is no time")
+        }
     }
 }
 
@@ -123,7 +157,12 @@ fn whole_number(text: &str) -> Option<u32> {
 
 fn column_named(table: &Table, name: &str) -> Option<usize> {
     let exact = table.headers.iter().position(|header| header == name);
-    exact.or_else(|| table.headers.iter().position(|header| header.eq_ignore_ascii_case(name)))
+    exact.or_else(|| {
+        table
+            .headers
+            .iter()
+            .position(|header| header.eq_ignore_ascii_case(name))
+    })
 }
 
 fn place_by_request(table: &Table, names: &str) -> Result<Place, CsvError> {
@@ -137,12 +176,17 @@ fn place_by_request(table: &Table, names: &str) -> Result<Place, CsvError> {
     if let Some(whole) = column_named(table, names.trim()) {
         return Ok(Place::Whole(whole));
     }
-    let columns = names.split('+').map(column).collect::<Result<Vec<_>, _>>()?;
+    let columns = names
+        .split('+')
+        .map(column)
+        .collect::<Result<Vec<_>, _>>()?;
     match columns.as_slice() {
         [whole] => Ok(Place::Whole(*whole)),
         [date, clock] => Ok(Place::Pair(*date, *clock)),
         parts if parts.len() <= PART_NAMES.len() => Ok(Place::Parts(columns)),
-        _ => Err(CsvError::NoTime { columns: table.column_names() }),
+        _ => Err(CsvError::NoTime {
+            columns: table.column_names(),
+        }),
     }
 }
 
@@ -158,18 +202,35 @@ fn candidates(table: &Table) -> Vec<Place> {
         let clocks = by_any(&["time", "hour", "hr"]);
         found.extend(clocks.map(|clock| Place::Pair(date, clock)));
     }
-    found.extend(WHOLE_NAMES.iter().filter_map(|name| column_named(table, name)).map(Place::Whole));
+    found.extend(
+        WHOLE_NAMES
+            .iter()
+            .filter_map(|name| column_named(table, name))
+            .map(Place::Whole),
+    );
     // Any other column, as long as it cannot be a measurement: a bare number is none here.
     let is_no_number = |column: &usize| {
-        table.rows.iter().take(PROBE_ROWS).all(|row| row.cell(*column).parse::<f64>().is_err())
+        table
+            .rows
+            .iter()
+            .take(PROBE_ROWS)
+            .all(|row| row.cell(*column).parse::<f64>().is_err())
     };
-    found.extend((0..table.headers.len()).filter(is_no_number).map(Place::Whole));
+    found.extend(
+        (0..table.headers.len())
+            .filter(is_no_number)
+            .map(Place::Whole),
+    );
     found
 }
 
 fn reads_as_time(table: &Table, place: &Place) -> bool {
     let probed = || table.rows.iter().take(PROBE_ROWS);
-    let reads = |order| probed().filter(|row| place.time_of(row, order).is_some()).count();
+    let reads = |order| {
+        probed()
+            .filter(|row| place.time_of(row, order).is_some())
+            .count()
+    };
     let best = reads(DateOrder::DayMonth).max(reads(DateOrder::MonthDay));
     best > 0 && best * 2 >= probed().count()
 }
@@ -182,7 +243,11 @@ fn infer_order(table: &Table, place: &Place) -> (DateOrder, Option<OrderBasis>) 
     let votes = |order| dates().filter(|date| order_of(date) == Some(order)).count();
     let (day_first, month_first) = (votes(DateOrder::DayMonth), votes(DateOrder::MonthDay));
     if day_first != month_first {
-        let order = if day_first > month_first { DateOrder::DayMonth } else { DateOrder::MonthDay };
+        let order = if day_first > month_first {
+            DateOrder::DayMonth
+        } else {
+            DateOrder::MonthDay
+        };
         return (order, Some(OrderBasis::Values));
     }
     infer_order_from_sequence(table, place)
@@ -191,7 +256,11 @@ fn infer_order(table: &Table, place: &Place) -> (DateOrder, Option<OrderBasis>) 
 /// Rows are written as time passes: the order with fewer steps back, then with the shorter span.
 fn infer_order_from_sequence(table: &Table, place: &Place) -> (DateOrder, Option<OrderBasis>) {
     let disorder = |order| {
-        let times: Vec<u64> = table.rows.iter().filter_map(|row| place.time_of(row, order)).collect();
+        let times: Vec<u64> = table
+            .rows
+            .iter()
+            .filter_map(|row| place.time_of(row, order))
+            .collect();
         let steps_back = times.windows(2).filter(|pair| pair[0] > pair[1]).count();
         let first = times.iter().min().copied().unwrap_or(0);
         let last = times.iter().max().copied().unwrap_or(0);

@@ -130,7 +130,9 @@ impl BorshDeserialize for Versioned {
         if version == CONSENSUS_VERSION {
             return Ok(Self);
         }
-        Err(invalid(format!("consensus message version {version}, this node speaks {CONSENSUS_VERSION}")))
+        Err(invalid(format!(
+            "consensus message version {version}, this node speaks {CONSENSUS_VERSION}"
+        )))
     }
 }
 

@@ -27,5 +27,11 @@ pub struct Prepare {
 /// Bytes that a PREPARE signs; as long as a commit seal's, under another domain.
 #[must_use]
 pub fn prepare_message(genesis: B256, height: Height, round: Round, digest: B256) -> [u8; 92] {
-    Subject { genesis, height, round, digest }.signed_under(DOMAIN)
+    Subject {
+        genesis,
+        height,
+        round,
+        digest,
+    }
+    .signed_under(DOMAIN)
 }

@@ -42,7 +42,10 @@ impl BorshDeserialize for Justification {
         let round_changes = (0..count)
             .map(|_| NamedRoundChange::deserialize_reader(reader))
             .collect::<Result<_, _>>()?;
-        Ok(Self { round_changes, prepares: BorshDeserialize::deserialize_reader(reader)? })
+        Ok(Self {
+            round_changes,
+            prepares: BorshDeserialize::deserialize_reader(reader)?,
+        })
     }
 }
 
@@ -69,6 +72,12 @@ impl Proposal {
     /// Bytes that the proposer signs. The justification proves itself.
     #[must_use]
     pub fn signed_bytes(genesis: B256, height: Height, round: Round, digest: B256) -> [u8; 92] {
-        Subject { genesis, height, round, digest }.signed_under(DOMAIN)
+        Subject {
+            genesis,
+            height,
+            round,
+            digest,
+        }
+        .signed_under(DOMAIN)
     }
 }

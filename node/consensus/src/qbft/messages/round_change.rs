@@ -44,7 +44,12 @@ impl RoundChangeStatement {
     ) -> [u8; 97] {
         let digest = prepared.map(|claim| claim.digest).unwrap_or_default();
         let mut message = [0; 97];
-        let subject = Subject { genesis, height, round, digest };
+        let subject = Subject {
+            genesis,
+            height,
+            round,
+            digest,
+        };
         message[..92].copy_from_slice(&subject.signed_under(DOMAIN));
         if let Some(claim) = prepared {
             message[92] = 1;

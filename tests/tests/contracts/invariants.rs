@@ -1,0 +1,375 @@
+//! The market under random actors: eight accounts of eight organisations, time that jumps, every action in any
+//! order, most of them refused. After each one the books must balance.
+
+use crate::harness::{Chain, TOKEN};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_sol_types::SolCall;
+use medina_contracts::{
+    data_marketplace::DataMarketplace::*,
+    trust_and_reputation::TrustAndReputation::{
+        platformReputationCall, rateCall, resourceTrustCall,
+    },
+    values::OrderState,
+};
+use proptest::prelude::*;
+
+/// Accounts that act; 0 is also the arbiter.
+const ACTORS: usize = 8;
+
+#[derive(Clone, Debug)]
+enum Action {
+    Buy {
+        listing: u64,
+        units: u64,
+        user: usize,
+    },
+    Deliver {
+        order: u64,
+        with_proof: bool,
+    },
+    Confirm {
+        order: u64,
+    },
+    Claim {
+        order: u64,
+    },
+    Cancel {
+        order: u64,
+    },
+    Dispute {
+        order: u64,
+    },
+    Resolve {
+        order: u64,
+        buyer_bps: u16,
+    },
+    Expire {
+        order: u64,
+    },
+    Rate {
+        order: u64,
+        score: u16,
+    },
+    UseOrder {
+        order: u64,
+    },
+    SetPrice {
+        listing: u64,
+        price: u128,
+    },
+    Withdraw,
+    Collect {
+        amount: u128,
+    },
+    Wait {
+        seconds: u64,
+    },
+}
+
+fn action() -> impl Strategy<Value = (usize, Action)> {
+    let order = 1_u64..6;
+    let kind = prop_oneof![
+        4 => (1_u64..4, 0_u64..4, 0..ACTORS)
+            .prop_map(|(listing, units, user)| Action::Buy { listing, units, user }),
+        4 => (order.clone(), any::<bool>())
+            .prop_map(|(order, with_proof)| Action::Deliver { order, with_proof }),
+        3 => order.clone().prop_map(|order| Action::Confirm { order }),
+        2 => order.clone().prop_map(|order| Action::Claim { order }),
+        2 => order.clone().prop_map(|order| Action::Cancel { order }),
+        3 => order.clone().prop_map(|order| Action::Dispute { order }),
+        3 => (order.clone(), 0_u16..=10_001)
+            .prop_map(|(order, buyer_bps)| Action::Resolve { order, buyer_bps }),
+        2 => order.clone().prop_map(|order| Action::Expire { order }),
+        3 => (order.clone(), 0_u16..=10_000).prop_map(|(order, score)| Action::Rate { order, score }),
+        1 => order.prop_map(|order| Action::UseOrder { order }),
+        1 => (1_u64..4, 0..3 * TOKEN).prop_map(|(listing, price)| Action::SetPrice { listing, price }),
+        2 => Just(Action::Withdraw),
+        1 => (0..TOKEN).prop_map(|amount| Action::Collect { amount }),
+        3 => prop_oneof![Just(60_u64), Just(3_601), Just(7_201), Just(700_000)]
+            .prop_map(|seconds| Action::Wait { seconds }),
+    ];
+    // Sellers 1 and 2, buyer 3 and the arbiter act more often than the rest.
+    (prop_oneof![3 => 0_usize..4, 1 => 4..ACTORS], kind)
+}
+
+/// What the market must remember correctly, kept beside it.
+#[derive(Default)]
+struct Ledger {
+    pool: u128,
+    rated: Vec<u64>,
+}
+
+struct Market {
+    chain: Chain,
+    ledger: Ledger,
+}
+
+impl Market {
+    fn new() -> Self {
+        let mut chain = Chain::new();
+        for (seller, name, price, unit) in [
+            (1, "a", 5 * TOKEN + 7, 0),
+            (2, "b", TOKEN / 3, 5_000),
+            (1, "c", 0, 0),
+        ] {
+            let sensor = chain.register(seller, name);
+            let mut listing = chain.listing(seller, sensor, price);
+            listing.unit = unit;
+            chain.list(seller, listing);
+        }
+        for actor in 0..ACTORS {
+            chain.approve(actor, u128::MAX);
+        }
+        Self {
+            chain,
+            ledger: Ledger::default(),
+        }
+    }
+
+    fn run(&mut self, actor: usize, action: &Action) {
+        let from = self.chain.account(actor);
+        let order = |number: &u64| U256::from(*number);
+        match action {
+            Action::Wait { seconds } => self.chain.warp(*seconds),
+            Action::Buy {
+                listing,
+                units,
+                user,
+            } => {
+                let user = self.chain.account(*user);
+                let call = buyCall {
+                    id: *listing,
+                    units: *units,
+                    user,
+                    maxAmount: u128::MAX,
+                    purpose: B256::ZERO,
+                };
+                self.send(from, &call);
+            }
+            Action::Deliver {
+                order: number,
+                with_proof,
+            } => {
+                let proof = if *with_proof {
+                    keccak256("proof")
+                } else {
+                    B256::ZERO
+                };
+                self.send(
+                    from,
+                    &deliverCall {
+                        order: order(number),
+                        proof,
+                    },
+                );
+            }
+            Action::Confirm { order: number } => self.send(
+                from,
+                &confirmCall {
+                    order: order(number),
+                },
+            ),
+            Action::Claim { order: number } => self.send(
+                from,
+                &claimCall {
+                    order: order(number),
+                },
+            ),
+            Action::Cancel { order: number } => self.send(
+                from,
+                &cancelCall {
+                    order: order(number),
+                },
+            ),
+            Action::Dispute { order: number } => {
+                self.send(
+                    from,
+                    &disputeCall {
+                        order: order(number),
+                        evidence: B256::ZERO,
+                    },
+                );
+            }
+            Action::Resolve {
+                order: number,
+                buyer_bps,
+            } => {
+                self.send(
+                    from,
+                    &resolveCall {
+                        order: order(number),
+                        buyerBps: *buyer_bps,
+                    },
+                );
+            }
+            Action::Expire { order: number } => self.send(
+                from,
+                &expireCall {
+                    order: order(number),
+                },
+            ),
+            Action::UseOrder { order: number } => self.send(
+                from,
+                &useOrderCall {
+                    order: order(number),
+                },
+            ),
+            Action::SetPrice { listing, price } => {
+                self.send(
+                    from,
+                    &setPriceCall {
+                        id: *listing,
+                        unitPrice: *price,
+                    },
+                );
+            }
+            Action::Withdraw => self.send(from, &withdrawCall { to: from }),
+            Action::Collect { amount } => {
+                let call = collectFeesCall { amount: *amount };
+                if self
+                    .chain
+                    .call(from, self.chain.at.data_marketplace, &call)
+                    .success
+                {
+                    self.ledger.pool -= amount;
+                }
+            }
+            Action::Rate {
+                order: number,
+                score,
+            } => self.rate(from, *number, *score),
+        }
+    }
+
+    /// Fees of what was paid go to the pool.
+    fn send<C: SolCall>(&mut self, from: Address, call: &C) {
+        let outcome = self.chain.call(from, self.chain.at.data_marketplace, call);
+        let paid: Vec<_> = outcome
+            .logs
+            .iter()
+            .filter_map(|log| <Paid as alloy_sol_types::SolEvent>::decode_log(log).ok())
+            .collect();
+        self.ledger.pool += paid.iter().map(|event| event.fee).sum::<u128>();
+    }
+
+    /// A rebate leaves the pool for the buyer's credit.
+    fn rate(&mut self, from: Address, number: u64, score: u16) {
+        let before = self.chain.credit(from);
+        let call = rateCall {
+            order: U256::from(number),
+            score,
+            comment: B256::ZERO,
+        };
+        if self
+            .chain
+            .call(from, self.chain.at.trust_and_reputation, &call)
+            .success
+        {
+            assert!(
+                !self.ledger.rated.contains(&number),
+                "order {number} rated twice"
+            );
+            self.ledger.rated.push(number);
+            self.ledger.pool -= self.chain.credit(from) - before;
+        }
+    }
+
+    /// The specification's invariants of the market, and those of trust that every state must keep.
+    fn check(&self) {
+        let chain = &self.chain;
+        let mut open = 0;
+        for number in 1..=40_u64 {
+            let order = chain.order(U256::from(number));
+            match OrderState::try_from(order.state).expect("a state of this version") {
+                OrderState::None => break,
+                OrderState::Funded | OrderState::Delivered | OrderState::Disputed => {
+                    assert_eq!(order.paid, 0);
+                    open += order.amount;
+                }
+                OrderState::Completed => assert!(order.paid <= order.amount),
+                OrderState::Refunded => assert_eq!(order.paid, 0),
+                OrderState::Active => panic!("Fixed and Free orders are never Active"),
+            }
+        }
+        let credits: u128 = (0..10)
+            .map(|index| chain.credit(chain.account(index)))
+            .sum();
+        assert_eq!(
+            chain.balance(chain.at.data_marketplace),
+            open + credits + self.ledger.pool
+        );
+        let everything: u128 = (0..10)
+            .map(|index| chain.balance(chain.account(index)))
+            .sum::<u128>()
+            + chain.balance(chain.at.data_marketplace);
+        assert_eq!(
+            everything,
+            10_000_000 * TOKEN,
+            "tokens are neither made nor lost"
+        );
+        for index in 1..3 {
+            let call = platformReputationCall {
+                org: crate::harness::org(index),
+            };
+            let found = chain.view(chain.at.trust_and_reputation, &call);
+            assert!(found.value <= 10_000 && found.confidence <= 10_000);
+        }
+        let found = chain.view(
+            chain.at.trust_and_reputation,
+            &resourceTrustCall { id: keccak256("a") },
+        );
+        assert!(found.value <= 10_000 && found.confidence <= 10_000);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn books_balance_after_any_history(actions in proptest::collection::vec(action(), 1..80)) {
+        let mut market = Market::new();
+        for (actor, action) in &actions {
+            market.run(*actor, action);
+            market.check();
+        }
+    }
+}
+
+#[test]
+fn every_open_order_ends_without_its_counterparty() {
+    let mut market = Market::new();
+    let price = 5 * TOKEN + 7;
+    let chain = &mut market.chain;
+    let at = chain.at.data_marketplace;
+    let [undelivered, unconfirmed, disputed] = [0; 3].map(|_| chain.buy(3, 1, price));
+    for order in [unconfirmed, disputed] {
+        chain.ok(
+            1,
+            at,
+            &deliverCall {
+                order,
+                proof: keccak256("proof"),
+            },
+        );
+    }
+    chain.ok(
+        3,
+        at,
+        &disputeCall {
+            order: disputed,
+            evidence: B256::ZERO,
+        },
+    );
+    chain.warp(8 * 86_400);
+    chain.ok(9, at, &cancelCall { order: undelivered });
+    chain.ok(9, at, &claimCall { order: unconfirmed });
+    chain.ok(9, at, &expireCall { order: disputed });
+    let half = price / 2 + 1;
+    assert_eq!(chain.credit(chain.account(3)), price + half);
+    let paid = [price, price - half];
+    let fees: u128 = paid.iter().map(|amount| amount / 100).sum();
+    assert_eq!(
+        chain.credit(chain.account(1)),
+        paid.iter().sum::<u128>() - fees
+    );
+}

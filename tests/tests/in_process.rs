@@ -1,0 +1,85 @@
+//! Four validators in one process, as `medina dev` runs them.
+
+use alloy_network::{EthereumWallet, TransactionBuilder as _};
+use alloy_primitives::{Address, U256};
+use alloy_provider::{Provider as _, ProviderBuilder};
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
+use medina_genesis::{GeneratedNetwork, NetworkOptions, TEST_MNEMONIC, generate_network};
+use medina_service::{Node, NodeConfig};
+use medina_tests::processes::{eventually, free_ports};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const GENESIS_TIME_S: u64 = 1_700_000_000;
+
+fn network(validators: usize) -> (TempDir, GeneratedNetwork) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = NetworkOptions::new(folder.path().join("network"), GENESIS_TIME_S);
+    options.validators = validators;
+    options.base_port = free_ports(u16::try_from(validators).unwrap() * 10);
+    let network = generate_network(&options).unwrap();
+    (folder, network)
+}
+
+async fn start(network: &GeneratedNetwork) -> Vec<Node> {
+    medina_service::start_logging("warn").unwrap();
+    let mut nodes = Vec::new();
+    for node in &network.nodes {
+        nodes.push(Node::start(&NodeConfig::load(&node.config).unwrap()).await.unwrap());
+    }
+    nodes
+}
+
+async fn pay_one_by_one(nodes: &[Node], count: u64) -> Vec<Duration> {
+    let signer = MnemonicBuilder::<English>::default().phrase(TEST_MNEMONIC).build().unwrap();
+    let url = nodes[0].rpc_url().parse().unwrap();
+    let provider = ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url);
+    provider.client().set_poll_interval(Duration::from_millis(5));
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let to = Address::repeat_byte(9);
+        let request = TransactionRequest::default().with_to(to).with_value(U256::from(1));
+        let started = Instant::now();
+        let pending = provider.send_transaction(request).await.unwrap();
+        let receipt = pending.get_receipt().await.unwrap();
+        assert!(receipt.status());
+        times.push(started.elapsed());
+    }
+    times
+}
+
+async fn heads_agree(nodes: &[Node], height: u64) {
+    for node in nodes {
+        let provider = ProviderBuilder::new().connect_http(node.rpc_url().parse().unwrap());
+        eventually(&format!("{} at height {height}", node.rpc_url()), || async {
+            provider.get_block_number().await.ok().filter(|reached| *reached == height)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_validators_include_transactions_and_stop_cleanly() {
+    let (_folder, network) = network(4);
+    let nodes = start(&network).await;
+    let times = pay_one_by_one(&nodes, 30).await;
+    println!("submission to receipt seen by the client: {times:?}");
+    heads_agree(&nodes, 30).await;
+    for node in nodes {
+        let started = Instant::now();
+        node.stop().await;
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_validator_is_a_chain_too() {
+    let (_folder, network) = network(1);
+    let nodes = start(&network).await;
+    pay_one_by_one(&nodes, 3).await;
+    heads_agree(&nodes, 3).await;
+    for node in nodes {
+        node.stop().await;
+    }
+}
