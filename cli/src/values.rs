@@ -1,7 +1,10 @@
 //! Values as they are typed and shown.
 
 use alloy_primitives::{B256, keccak256};
-use medina_sdk::{amount, client::Receipt};
+use medina_sdk::{
+    amount,
+    client::{FoundListing, MarketListing, MarketOrder, Receipt, SensorRecord},
+};
 use serde_json::{Value, json};
 
 /// Reads an amount in tokens.
@@ -87,6 +90,68 @@ pub(crate) fn word<T: serde::Serialize>(value: &Result<T, u8>) -> String {
     }
 }
 
+/// A listing for programs: amounts are text, because JSON numbers end at 2^53.
+pub(crate) fn listing_json(listing: &MarketListing) -> Value {
+    json!({
+        "id": listing.id,
+        "org": listing.org,
+        "payee": listing.payee,
+        "kind": word(&listing.kind),
+        "price": word(&listing.price),
+        "unitPrice": listing.unit_price.to_string(),
+        "status": status(listing.status),
+        "subject": listing.subject,
+        "topic": listing.topic,
+        "audience": listing.audience,
+        "meta": listing.meta,
+        "minReputation": points(listing.min_reputation),
+        "accessSeconds": listing.access_seconds,
+        "deliverSeconds": listing.deliver_seconds,
+        "confirmSeconds": listing.confirm_seconds,
+    })
+}
+
+/// A listing that was found, for programs.
+pub(crate) fn found_json(found: &FoundListing) -> Value {
+    let mut value = listing_json(&found.listing);
+    value["trust"] = json!(found.trust.map(points));
+    value["reputation"] = json!(found.reputation.map(points));
+    value
+}
+
+/// An order for programs.
+pub(crate) fn order_json(order: &MarketOrder) -> Value {
+    json!({
+        "id": order.id.to_string(),
+        "listing": order.listing,
+        "state": word(&order.state),
+        "time": order.time,
+        "deadline": order.deadline,
+        "end": order.end,
+        "units": order.units,
+        "amount": order.amount.to_string(),
+        "paid": order.paid.to_string(),
+        "buyer": order.buyer,
+        "user": order.user,
+    })
+}
+
+/// A sensor for programs.
+pub(crate) fn sensor_json(sensor: &SensorRecord) -> Value {
+    json!({
+        "id": sensor.id,
+        "org": sensor.org,
+        "kind": word(&sensor.kind),
+        "status": status(sensor.status),
+        "topic": sensor.topic,
+        "periodSeconds": sensor.period_seconds,
+        "cell": sensor.cell,
+        "signer": sensor.signer,
+        "since": sensor.since,
+        "meta": sensor.meta,
+    })
+}
+
 /// A transaction for programs.
 pub(crate) fn transaction(receipt: &Receipt) -> Value {
     json!({ "hash": receipt.hash, "block": receipt.block, "gasUsed": receipt.gas_used })
@@ -113,6 +178,33 @@ mod tests {
         for text in ["", "-1", "100.01", "1.234", "9x", "1000", "."] {
             assert!(percent(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn amounts_above_64_bits_are_text_for_programs() {
+        let listing = MarketListing {
+            id: 1,
+            org: B256::ZERO,
+            payee: alloy_primitives::Address::ZERO,
+            kind: Ok(medina_sdk::client::ListingKind::Stream),
+            price: Err(9),
+            status: 1,
+            min_reputation: 7_000,
+            unit_price: u128::MAX,
+            access_seconds: 0,
+            deliver_seconds: 0,
+            confirm_seconds: 0,
+            subject: B256::ZERO,
+            audience: B256::ZERO,
+            topic: B256::ZERO,
+            meta: B256::ZERO,
+        };
+        let value = listing_json(&listing);
+        assert_eq!(value["unitPrice"], u128::MAX.to_string());
+        assert_eq!(
+            (&value["kind"], &value["price"]),
+            (&json!("stream"), &json!("9"))
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, U256};
 use alloy_provider::{DynProvider, Provider as _, ProviderBuilder};
 use alloy_rpc_types_eth::{TransactionReceipt, TransactionRequest};
 use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
-use medina_tests::processes::{NetworkOfProcesses, eventually};
+use medina_tests::processes::{NetworkOfProcesses, PATIENCE, eventually};
 use serde_json::json;
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ fn provider(network: &NetworkOfProcesses, node: usize, account: u32) -> DynProvi
 
 async fn pay(provider: &DynProvider, to: Address) -> TransactionReceipt {
     let request = TransactionRequest::default().with_to(to).with_value(U256::from(1));
-    let receipt = provider.send_transaction(request).await.unwrap().get_receipt().await.unwrap();
+    let pending = provider.send_transaction(request).await.unwrap().with_timeout(Some(PATIENCE));
+    let receipt = pending.get_receipt().await.unwrap();
     assert!(receipt.status());
     receipt
 }
@@ -142,6 +143,11 @@ async fn node_with_a_wiped_database_catches_up_and_votes_again() {
         pay(&sender, Address::repeat_byte(6)).await;
     }
     network.agree(&[0, 1, 2, 3]).await;
+    eventually("node 3 to vote again", || async {
+        let consensus = network.try_call(3, "medina_consensus", json!([])).await?;
+        consensus["votes"].as_bool().filter(|votes| *votes)
+    })
+    .await;
     network.kill(1);
     pay(&sender, Address::repeat_byte(6)).await;
     network.agree(&[0, 2, 3]).await;

@@ -8,14 +8,16 @@ use rayon::prelude::*;
 use std::{env, ops::Range};
 
 /// Seeds of every ordinary test run.
-const SEEDS: Range<u64> = 0..3_000;
+const SEEDS: Range<u64> = 0..5_000;
 
 fn seeds() -> Range<u64> {
     if let Ok(seed) = env::var("MEDINA_SEED") {
         let seed = seed.parse().expect("MEDINA_SEED is a number");
         return seed..seed + 1;
     }
-    let Ok(range) = env::var("MEDINA_SEEDS") else { return SEEDS };
+    let Ok(range) = env::var("MEDINA_SEEDS") else {
+        return SEEDS;
+    };
     let (from, to) = range.split_once("..").unwrap_or(("0", &range));
     let parse = |text: &str| text.parse().expect("MEDINA_SEEDS is FROM..TO");
     parse(from)..parse(to)
@@ -23,8 +25,10 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn every_seed_agrees_and_recovers() {
-    let outcomes: Vec<_> =
-        seeds().into_par_iter().map(|seed| run(Scenario::from_seed(seed))).collect();
+    let outcomes: Vec<_> = seeds()
+        .into_par_iter()
+        .map(|seed| run(Scenario::from_seed(seed)))
+        .collect();
     let (mut blocks, mut crashes, mut slowest_ms) = (0, 0, 0);
     let mut violations = Vec::new();
     for outcome in outcomes {
@@ -39,7 +43,12 @@ fn every_seed_agrees_and_recovers() {
     }
     println!("{blocks} blocks, {crashes} crashes, slowest recovery {slowest_ms} ms");
     let shown = violations.len().min(10);
-    assert!(violations.is_empty(), "{} failed:\n{}", violations.len(), violations[..shown].join("\n"));
+    assert!(
+        violations.is_empty(),
+        "{} failed:\n{}",
+        violations.len(),
+        violations[..shown].join("\n")
+    );
 }
 
 #[test]
@@ -54,7 +63,8 @@ fn same_seed_twice_is_the_same_run() {
 
 fn violations(sabotage: Sabotage, seeds: Range<u64>) -> Vec<Violation> {
     let runs = seeds.into_par_iter();
-    runs.filter_map(|seed| run(Scenario::from_seed(seed).sabotaged(sabotage)).err()).collect()
+    runs.filter_map(|seed| run(Scenario::from_seed(seed).sabotaged(sabotage)).err())
+        .collect()
 }
 
 #[test]
@@ -67,7 +77,12 @@ fn checker_notices_each_sabotage() {
     ];
     for (sabotage, expected) in table {
         let found = violations(sabotage, 0..150);
-        let is_named = found.iter().any(|violation| violation.invariant == expected);
-        assert!(is_named, "{sabotage:?} was to violate {expected:?}, found {found:?}");
+        let is_named = found
+            .iter()
+            .any(|violation| violation.invariant == expected);
+        assert!(
+            is_named,
+            "{sabotage:?} was to violate {expected:?}, found {found:?}"
+        );
     }
 }

@@ -262,7 +262,7 @@ async fn list(args: ListArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
     let (id, receipt) = client.list(&terms).await?;
     let listing = client.listing(id).await?;
-    let value = json!({ "listing": listing, "transaction": values::transaction(&receipt) });
+    let value = json!({ "listing": values::listing_json(&listing), "transaction": values::transaction(&receipt) });
     output.result(&value, || {
         described(&listing) + &values::transaction_line(&receipt)
     });
@@ -296,7 +296,8 @@ async fn search(args: SearchArgs, output: Output) -> Outcome {
         include_closed: args.all,
     };
     let found = connect(&args.rpc.rpc).await?.search(&filter).await?;
-    output.result(&found, || {
+    let value: Vec<_> = found.iter().map(values::found_json).collect();
+    output.result(&value, || {
         if found.is_empty() {
             return "nothing fits".to_owned();
         }
@@ -338,7 +339,8 @@ async fn show_order(
     output: Output,
 ) -> Outcome {
     let order = client.order(order).await?;
-    let value = json!({ "order": order, "transaction": values::transaction(receipt) });
+    let value =
+        json!({ "order": values::order_json(&order), "transaction": values::transaction(receipt) });
     output.result(&value, || {
         pairs([
             ("order", order.id.to_string()),
@@ -402,9 +404,9 @@ async fn rate(args: RateArgs, output: Output) -> Outcome {
     let receipt = client.rate(args.order, args.score, comment).await?;
     let after = client.platform_reputation(subject.org).await?;
     let value = json!({
-        "order": args.order,
-        "score": args.score,
-        "reputation": { "before": before, "after": after },
+        "order": args.order.to_string(),
+        "score": values::points(args.score),
+        "reputation": { "before": before.known().map(values::points), "after": after.known().map(values::points) },
         "transaction": values::transaction(&receipt),
     });
     output.result(&value, || {
@@ -428,7 +430,8 @@ async fn orders(args: OrdersArgs, output: Output) -> Outcome {
         (None, Some(listing)) => client.orders_for(listing).await?,
         (None, None) => return Err(Failure::new("whose orders? Give --account or --listing")),
     };
-    output.result(&orders, || orders_table(&orders));
+    let value: Vec<_> = orders.iter().map(values::order_json).collect();
+    output.result(&value, || orders_table(&orders));
     Ok(())
 }
 

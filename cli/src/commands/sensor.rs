@@ -232,7 +232,7 @@ async fn update(args: UpdateArgs, output: Output) -> Outcome {
     let sensor = client.sensor(args.id).await?;
     let transactions: Vec<_> = receipts.iter().map(values::transaction).collect();
     output.result(
-        &json!({ "sensor": sensor, "transactions": transactions }),
+        &json!({ "sensor": values::sensor_json(&sensor), "transactions": transactions }),
         || {
             let lines: Vec<_> = receipts.iter().map(values::transaction_line).collect();
             described(&sensor) + &lines.join("\n")
@@ -266,7 +266,8 @@ async fn list(args: ListArgs, output: Output) -> Outcome {
         (None, None) => return Err(Failure::new("whose sensors? Give --org or --account")),
     };
     let sensors = client.sensors_of(org).await?;
-    output.result(&sensors, || {
+    let value: Vec<_> = sensors.iter().map(values::sensor_json).collect();
+    output.result(&value, || {
         if sensors.is_empty() {
             return format!("organisation {org} has no sensors");
         }
@@ -291,7 +292,7 @@ async fn show(args: ShowArgs, output: Output) -> Outcome {
     let trust = client.trust_report(args.id).await?;
     let stats = client.anchor_stats(args.id).await?;
     output.result(
-        &json!({ "sensor": sensor, "trust": trust, "anchored": stats }),
+        &json!({ "sensor": values::sensor_json(&sensor), "trust": { "sensor": trust.resource.known().map(values::points), "organisation": trust.organisation.known().map(values::points) }, "anchored": stats }),
         || {
             described(&sensor)
                 + &pairs([

@@ -13,7 +13,7 @@ use crate::{
     identity,
     shared::{Command, Shared},
     swarm::{Behaviour, BehaviourEvent, build_swarm, listen, multiaddr},
-    sync::{self, SyncEvent},
+    sync::{self, Asked, SyncEvent},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
@@ -151,7 +151,11 @@ impl Driver {
             let _ = answer.send(Err(NetworkError::NotConnected(peer)));
             return;
         };
-        let id = self.swarm.behaviour_mut().sync.send_request(&id, request);
+        let id = self
+            .swarm
+            .behaviour_mut()
+            .sync
+            .send_request(&id, Ok(request));
         self.requests.insert(
             id,
             PendingRequest {
@@ -290,21 +294,22 @@ impl Driver {
                         .send(Err(NetworkError::RequestFailed { peer, reason }));
                 }
             }
-            request_response::Event::InboundFailure { peer, error, .. } => {
-                if let request_response::InboundFailure::Io(error) = &error {
-                    self.expel_if_malformed(peer, error);
-                }
-            }
-            request_response::Event::ResponseSent { .. } => {}
+            // The peer asks again if it wants to.
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
         }
     }
 
     fn on_sync_request(
         &mut self,
         peer: PeerId,
-        request: SyncRequest,
+        asked: Asked,
         channel: ResponseChannel<SyncResponse>,
     ) {
+        let request = match asked {
+            Ok(request) => request,
+            Err(reason) => return self.expel(peer, &format!("malformed block request: {reason}")),
+        };
         let Some(from) = identity::node_key(&peer) else {
             return;
         };

@@ -21,7 +21,12 @@ const REQUEST_BYTES: usize = 16;
 pub(crate) type SyncBehaviour = request_response::Behaviour<SyncCodec>;
 
 /// What the behaviour reports.
-pub(crate) type SyncEvent = request_response::Event<SyncRequest, SyncResponse>;
+pub(crate) type SyncEvent = request_response::Event<Asked, SyncResponse>;
+
+/// A request as it was read. A malformed one is a value, not an error: the
+/// library reports no errors of reading a request, and the sender must lose its
+/// link.
+pub(crate) type Asked = Result<SyncRequest, String>;
 
 /// Bounds of requests, answers and their number.
 pub(crate) fn behaviour() -> SyncBehaviour {
@@ -47,14 +52,19 @@ pub(crate) struct SyncCodec;
 
 impl request_response::Codec for SyncCodec {
     type Protocol = StreamProtocol;
-    type Request = SyncRequest;
+    type Request = Asked;
     type Response = SyncResponse;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<SyncRequest>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Asked>
     where
         T: AsyncRead + Unpin + Send,
     {
-        decode(&read_frame(io, REQUEST_BYTES).await?, REQUEST_BYTES)
+        let read = read_frame(io, REQUEST_BYTES).await;
+        match read.and_then(|frame| decode(&frame, REQUEST_BYTES)) {
+            Ok(request) => Ok(Ok(request)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<SyncResponse>
@@ -69,11 +79,12 @@ impl request_response::Codec for SyncCodec {
         &mut self,
         _: &StreamProtocol,
         io: &mut T,
-        request: SyncRequest,
+        request: Asked,
     ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
+        let request = request.map_err(io::Error::other)?;
         write_frame(io, &wire::encode(&request)).await?;
         io.close().await
     }
@@ -118,8 +129,8 @@ mod tests {
         let mut io = Cursor::new(Vec::new());
         block_on(write_frame(&mut io, &frame)).expect("memory");
         io.set_position(0);
-        let error = block_on(SyncCodec.read_request(&PROTOCOL, &mut io)).expect_err("too long");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let asked = block_on(SyncCodec.read_request(&PROTOCOL, &mut io)).expect("read");
+        assert!(asked.is_err());
     }
 
     #[test]

@@ -127,7 +127,9 @@ impl request_response::Codec for RawCodec {
         T: AsyncWrite + Unpin + Send,
     {
         io.write_all(&bytes).await?;
-        io.flush().await
+        io.flush().await?;
+        // Returning would close the stream.
+        std::future::pending().await
     }
 
     async fn write_response<T>(&mut self, _: &StreamProtocol, _: &mut T, (): ()) -> io::Result<()>
@@ -268,7 +270,6 @@ async fn too_many_messages_cost_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn peer_that_came_back_before_its_loss_was_noticed_is_connected_anew() {
-    tracing_subscriber::fmt().with_env_filter("medina_network=trace,libp2p_swarm=debug,libp2p_request_response=debug").with_test_writer().init();
     let mut victim = Node::start(1, &[2], vec![]).await;
     let first = tokio::spawn(send_raw(victim.address, "/medina/messages/1", hello()));
     assert_eq!(victim.connected().await, key(2));

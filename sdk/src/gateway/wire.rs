@@ -244,3 +244,86 @@ pub struct Problem {
     /// What to do.
     pub hint: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode_all(bytes: &[u8]) {
+        let _ = serde_json::from_slice::<ChallengeRequest>(bytes);
+        let _ = serde_json::from_slice::<Challenge>(bytes);
+        let _ = serde_json::from_slice::<Answer>(bytes);
+        let _ = serde_json::from_slice::<CouponAccess>(bytes);
+        let _ = serde_json::from_slice::<Session>(bytes);
+        let _ = serde_json::from_slice::<Listings>(bytes);
+        let _ = serde_json::from_slice::<Page>(bytes);
+        let _ = serde_json::from_slice::<Problem>(bytes);
+    }
+
+    fn item(record: Option<PageRecord>, erased_leaf: Option<B256>) -> PageItem {
+        let proof = vec![B256::repeat_byte(3)];
+        PageItem {
+            source: B256::repeat_byte(1),
+            seq: 2,
+            index: 3,
+            record,
+            erased_leaf,
+            proof,
+        }
+    }
+
+    #[test]
+    fn present_and_erased_places_read_back() {
+        let record = PageRecord {
+            record: "{\"a\":\"°\"}".into(),
+            salt: B256::repeat_byte(4),
+        };
+        for item in [
+            item(Some(record), None),
+            item(None, Some(B256::repeat_byte(5))),
+        ] {
+            let json = serde_json::to_string(&item).expect("serializes");
+            assert_eq!(
+                serde_json::from_str::<PageItem>(&json).expect("reads"),
+                item
+            );
+        }
+    }
+
+    #[test]
+    fn text_to_sign_says_everything_that_is_agreed_to() {
+        let challenge = Challenge {
+            challenge: String::new(),
+            gateway: "http://gateway".into(),
+            listing: 7,
+            account: Address::repeat_byte(1),
+            expires: 99,
+            nonce: B256::repeat_byte(2),
+        };
+        let text = challenge.text();
+        let account = challenge.account.to_string();
+        for part in ["http://gateway", "Listing: 7", "Expires: 99", &account] {
+            assert!(text.contains(part), "{part}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in any::<Vec<u8>>(), text in "[\\{\\}\\[\\]\":,a-z0-9\\\\]{0,60}") {
+            decode_all(&bytes);
+            decode_all(text.as_bytes());
+        }
+
+        #[test]
+        fn cut_or_damaged_pages_do_not_panic(cut in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let record = PageRecord { record: "{}".into(), salt: B256::ZERO };
+            let page = Page { readings: vec![item(Some(record), None)], next: Some("0-1-0".into()) };
+            let mut json = serde_json::to_vec(&page)?;
+            let place = cut.index(json.len());
+            decode_all(&json[..place]);
+            json[place] = byte;
+            decode_all(&json);
+        }
+    }
+}

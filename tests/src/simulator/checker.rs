@@ -43,8 +43,16 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invariant, seed, at_ms, details } = self;
-        write!(formatter, "seed {seed}: {invariant:?} violated at {at_ms} ms: {details}; ")?;
+        let Self {
+            invariant,
+            seed,
+            at_ms,
+            details,
+        } = self;
+        write!(
+            formatter,
+            "seed {seed}: {invariant:?} violated at {at_ms} ms: {details}; "
+        )?;
         write!(formatter, "replay with MEDINA_SEED={seed}")
     }
 }
@@ -72,13 +80,26 @@ impl Checker {
     ) -> Self {
         let seed = scenario.seed;
         let (decided, signed) = (BTreeMap::new(), BTreeMap::new());
-        Self { seed, genesis, set, crypto, decided, signed, violation: None }
+        Self {
+            seed,
+            genesis,
+            set,
+            crypto,
+            decided,
+            signed,
+            violation: None,
+        }
     }
 
     /// Keeps the first violation.
     pub(crate) fn report(&mut self, invariant: Invariant, at_ms: u64, details: String) {
         let seed = self.seed;
-        self.violation.get_or_insert(Violation { invariant, seed, at_ms, details });
+        self.violation.get_or_insert(Violation {
+            invariant,
+            seed,
+            at_ms,
+            details,
+        });
     }
 
     /// An honest node put a block on its chain.
@@ -101,9 +122,8 @@ impl Checker {
             self.report(Invariant::Validity, at_ms, details);
         }
         let message = || commit_message(self.genesis, height, certificate.round, hash);
-        let verify = |key: &_, message: &[u8], signature: &_| {
-            self.crypto.verify(key, message, signature)
-        };
+        let verify =
+            |key: &_, message: &[u8], signature: &_| self.crypto.verify(key, message, signature);
         if let Err(error) = certificate.verify_with(&self.set, verify, message) {
             let details = format!("node {node}, height {height}: {error}");
             self.report(Invariant::Certificate, at_ms, details);

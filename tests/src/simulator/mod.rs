@@ -10,8 +10,11 @@
 //! A run is a function of its [`Scenario`], and that of its seed: the seed of a
 //! failure replays it exactly ([`Outcome::trace`] is a hash of every step).
 
+mod caller;
 mod checker;
 mod crypto;
+mod faults;
+mod network;
 mod node;
 mod scenario;
 mod world;

@@ -38,7 +38,11 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn new(genesis_context: HeightContext) -> Self {
-        Self { record: None, chain: Vec::new(), genesis_context }
+        Self {
+            record: None,
+            chain: Vec::new(),
+            genesis_context,
+        }
     }
 
     pub(crate) fn height(&self) -> Height {
@@ -46,11 +50,15 @@ impl Disk {
     }
 
     pub(crate) fn head_hash(&self) -> B256 {
-        self.chain.last().map_or(GENESIS, |decided| decided.block.hash())
+        self.chain
+            .last()
+            .map_or(GENESIS, |decided| decided.block.hash())
     }
 
     pub(crate) fn context(&self) -> &HeightContext {
-        self.chain.last().map_or(&self.genesis_context, |decided| &decided.context)
+        self.chain
+            .last()
+            .map_or(&self.genesis_context, |decided| &decided.context)
     }
 
     pub(crate) fn included(&self) -> u64 {
@@ -58,15 +66,23 @@ impl Disk {
     }
 
     pub(crate) fn at(&self, height: Height) -> Option<&Decided> {
-        self.chain.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
+        self.chain
+            .get(usize::try_from(height.0.checked_sub(1)?).ok()?)
     }
 
     /// Appends a block that extends the head.
     pub(crate) fn append(&mut self, block: SealedBlock, certificate: Certificate) {
         let next = self.context().validators.clone();
-        let context = self.context().after(block.height(), block.header().beneficiary, next);
+        let context = self
+            .context()
+            .after(block.height(), block.header().beneficiary, next);
         let included = self.included() | block.header().gas_used;
-        self.chain.push(Decided { block, certificate, context, included });
+        self.chain.push(Decided {
+            block,
+            certificate,
+            context,
+            included,
+        });
     }
 }
 
@@ -134,7 +150,12 @@ impl Node {
         };
         let height = self.disk.height();
         let hash = self.disk.head_hash();
-        let head = HeadInfo { height, hash, timestamp_s: 0, committed_at_ms: 0 };
+        let head = HeadInfo {
+            height,
+            hash,
+            timestamp_s: 0,
+            committed_at_ms: 0,
+        };
         let context = self.disk.context().clone();
         let boxed = || Box::new(crypto.clone());
         let record = self.disk.record.clone();
@@ -161,7 +182,11 @@ impl Node {
     /// A block on the head with everything that waits.
     pub(crate) fn build(&self, salt: u64) -> SealedBlock {
         let is_bad = self.habit == Some(Habit::BadBlocks);
-        let extra = if is_bad { BAD.to_vec() } else { salt.to_be_bytes().to_vec() };
+        let extra = if is_bad {
+            BAD.to_vec()
+        } else {
+            salt.to_be_bytes().to_vec()
+        };
         let header = alloy_consensus::Header {
             number: self.disk.height().next().0,
             parent_hash: self.disk.head_hash(),

@@ -129,7 +129,11 @@ impl Scenario {
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let validators = if rng.random_bool(0.02) { 13 } else { rng.random_range(1..=7) };
+        let validators = if rng.random_bool(0.02) {
+            13
+        } else {
+            rng.random_range(1..=7)
+        };
         let heal_at_ms = rng.random_range(5_000..30_000);
         let mut scenario = Self {
             seed,
@@ -137,7 +141,9 @@ impl Scenario {
             has_real_crypto: seed % 100 == 99,
             parameters: parameters(&mut rng),
             liars: liars(&mut rng, validators),
-            loss: *[0.0, 0.0, 0.02, 0.1, 0.3].choose(&mut rng).expect("not empty"),
+            loss: *[0.0, 0.0, 0.02, 0.1, 0.3]
+                .choose(&mut rng)
+                .expect("not empty"),
             duplication: *[0.0, 0.05, 0.3].choose(&mut rng).expect("not empty"),
             delay_ms_max: *[5, 20, 100, 400].choose(&mut rng).expect("not empty"),
             clock_refusal: *[0.0, 0.0, 0.1].choose(&mut rng).expect("not empty"),
@@ -149,11 +155,21 @@ impl Scenario {
         };
         let count = rng.random_range(1..TRANSACTIONS_MAX);
         scenario.transactions = (0..count)
-            .map(|_| (rng.random_range(0..heal_at_ms), rng.random_range(0..validators)))
+            .map(|_| {
+                (
+                    rng.random_range(0..heal_at_ms),
+                    rng.random_range(0..validators),
+                )
+            })
             .collect();
         let count = rng.random_range(0..16);
         scenario.faults = (0..count)
-            .map(|_| (rng.random_range(0..heal_at_ms), scenario.draw_fault(&mut rng)))
+            .map(|_| {
+                (
+                    rng.random_range(0..heal_at_ms),
+                    scenario.draw_fault(&mut rng),
+                )
+            })
             .collect();
         scenario.draw_lost_record(&mut rng);
         scenario
@@ -168,13 +184,29 @@ impl Scenario {
 
     fn draw_fault(&self, rng: &mut ChaCha8Rng) -> Fault {
         let node = rng.random_range(0..self.validators);
-        let lengths: Range<u64> = if rng.random_bool(0.5) { 1..200 } else { 200..10_000 };
+        let lengths: Range<u64> = if rng.random_bool(0.5) {
+            1..200
+        } else {
+            200..10_000
+        };
         let down_ms = rng.random_range(lengths);
-        let moment = if rng.random_bool(0.5) { Moment::Before } else { Moment::After };
+        let moment = if rng.random_bool(0.5) {
+            Moment::Before
+        } else {
+            Moment::After
+        };
         match rng.random_range(0..10) {
             0..2 => Fault::Crash { node, down_ms },
-            2..5 => Fault::CrashAtPersist { node, moment, down_ms },
-            5..7 => Fault::CrashAtCommit { node, moment, down_ms },
+            2..5 => Fault::CrashAtPersist {
+                node,
+                moment,
+                down_ms,
+            },
+            5..7 => Fault::CrashAtCommit {
+                node,
+                moment,
+                down_ms,
+            },
             _ => Fault::Partition {
                 side: rng.random_range(0..1 << self.validators),
                 is_one_way: rng.random_bool(0.3),
@@ -190,7 +222,8 @@ impl Scenario {
             let node = rng.random_range(0..self.validators);
             let down_ms = rng.random_range(1..3_000);
             let at_ms = rng.random_range(0..self.heal_at_ms);
-            self.faults.push((at_ms, Fault::LoseRecord { node, down_ms }));
+            self.faults
+                .push((at_ms, Fault::LoseRecord { node, down_ms }));
         }
     }
 }
@@ -209,10 +242,18 @@ fn liars(rng: &mut ChaCha8Rng, validators: usize) -> Vec<(usize, Habit)> {
     if validators < 4 || rng.random_bool(0.6) {
         return Vec::new();
     }
-    let habits = [Habit::Twins, Habit::Twins, Habit::Amnesiac, Habit::Garbler, Habit::BadBlocks];
+    let habits = [
+        Habit::Twins,
+        Habit::Twins,
+        Habit::Amnesiac,
+        Habit::Garbler,
+        Habit::BadBlocks,
+    ];
     let faulty_max = (validators - 1) / 3;
     let first = rng.random_range(0..validators);
     let count = rng.random_range(1..=faulty_max);
     let liars = (0..count).map(|step| (first + step) % validators);
-    liars.map(|node| (node, *habits.choose(rng).expect("not empty"))).collect()
+    liars
+        .map(|node| (node, *habits.choose(rng).expect("not empty")))
+        .collect()
 }

@@ -35,7 +35,10 @@ pub(crate) struct StepReport {
     pub(crate) gas: Option<u64>,
     /// Its last transaction; null if it sent none.
     pub(crate) tx: Option<B256>,
-    /// For people.
+    /// Block of that transaction, for people.
+    #[serde(skip)]
+    pub(crate) block: Option<u64>,
+    /// What happened, for people.
     #[serde(skip)]
     pub(crate) note: String,
 }
@@ -84,6 +87,12 @@ pub(crate) struct TrustReport {
     /// After the rating.
     #[serde(serialize_with = "score")]
     pub(crate) after: Option<Score>,
+    /// Trust in the sensor that was sold, before, for people.
+    #[serde(skip)]
+    pub(crate) sensor_before: Option<Score>,
+    /// And after.
+    #[serde(skip)]
+    pub(crate) sensor_after: Option<Score>,
 }
 
 /// What became of the coupon.
@@ -163,6 +172,7 @@ mod tests {
             ms: 12,
             gas: Some(7),
             tx: None,
+            block: None,
             note: "not in the file".to_owned(),
         };
         let score = |value, known| {
@@ -193,6 +203,7 @@ mod tests {
             trust: TrustReport {
                 before: score(0, false),
                 after: score(8571, true),
+                ..TrustReport::default()
             },
             coupon: CouponReport {
                 issued: true,
@@ -225,6 +236,7 @@ mod tests {
             ms: 0,
             gas: None,
             tx: None,
+            block: None,
             note: String::new(),
         };
         assert!(!Report::default().is_ok());

@@ -13,10 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A transaction of a step.
+struct Sent {
+    hash: B256,
+    block: u64,
+    gas: u64,
+}
+
 /// What a step did.
 pub(crate) struct Done<T> {
     value: T,
-    receipts: Vec<(B256, u64)>,
+    receipts: Vec<Sent>,
     note: String,
 }
 
@@ -36,10 +43,12 @@ impl<T> Done<T> {
         receipts: impl IntoIterator<Item = &'a Receipt>,
         note: impl Into<String>,
     ) -> Self {
-        let receipts = receipts
-            .into_iter()
-            .map(|receipt| (receipt.hash, receipt.gas_used))
-            .collect();
+        let sent = |receipt: &Receipt| Sent {
+            hash: receipt.hash,
+            block: receipt.block,
+            gas: receipt.gas_used,
+        };
+        let receipts = receipts.into_iter().map(sent).collect();
         Self {
             value,
             receipts,
@@ -95,14 +104,16 @@ impl Stage {
             Ok(done) => (true, done.receipts.as_slice(), done.note.clone()),
             Err(failure) => (false, [].as_slice(), failure.to_string()),
         };
-        let gas = (!receipts.is_empty()).then(|| receipts.iter().map(|(_, gas)| gas).sum());
-        let tx = receipts.last().map(|(hash, _)| *hash);
+        let gas = (!receipts.is_empty()).then(|| receipts.iter().map(|sent| sent.gas).sum());
+        let last = receipts.last();
+        let (tx, block) = (last.map(|sent| sent.hash), last.map(|sent| sent.block));
         let step = StepReport {
             name: name.to_owned(),
             ok,
             ms,
             gas,
             tx,
+            block,
             note,
         };
         let mark = if ok { "ok  " } else { "FAIL" };
@@ -121,16 +132,30 @@ impl Stage {
 
 /// All steps in a table.
 pub(crate) fn steps_table(report: &Report) -> String {
-    let mut rows = table(&["step", "held", "ms", "gas", "transaction"]);
+    let mut rows = table(&["step", "held", "ms", "block", "gas", "transaction"]);
     for step in &report.steps {
         rows.add_row([
             step.name.clone().into(),
             if step.ok { "yes" } else { "NO" }.into(),
             number(step.ms),
+            number(
+                step.block
+                    .map(|block| block.to_string())
+                    .unwrap_or_default(),
+            ),
             number(step.gas.map(|gas| gas.to_string()).unwrap_or_default()),
             step.tx.map(short).unwrap_or_default().into(),
         ]);
     }
+    let total = |count: fn(&StepReport) -> u64| report.steps.iter().map(count).sum::<u64>();
+    rows.add_row([
+        "together".into(),
+        if report.is_ok() { "yes" } else { "NO" }.into(),
+        number(total(|step| step.ms)),
+        "".into(),
+        number(total(|step| step.gas.unwrap_or(0))),
+        "".into(),
+    ]);
     rows.to_string()
 }
 

@@ -17,7 +17,7 @@ use alloy_primitives::{B256, U256, keccak256};
 use medina_sdk::{
     client::{
         BuyerError, Coupon, CouponKind, CouponState, GatewayBuyer, ListingTerms, MarketClient,
-        OrderState, Purchase, SearchFilter, Target, UseRequest,
+        OrderState, Purchase, Score, SearchFilter, Target, UseRequest,
     },
     wallet::{Mnemonic, TEST_MNEMONIC},
 };
@@ -287,6 +287,9 @@ async fn trade(
     stage.report.payment.seller_before = seller.balance(seller_address).await?;
     stage.report.trust.before = Some(buyer.platform_reputation(seller_org).await?);
 
+    let resource = first(&market.devices)?.sensor.id;
+    stage.report.trust.sensor_before = Some(buyer.resource_trust(resource).await?);
+
     let order = buy(stage, buyer, listing).await?;
     stage
         .step("kill a validator", async {
@@ -434,24 +437,36 @@ fn check_payment(stage: &Stage) -> Outcome {
 
 async fn rate(stage: &mut Stage, market: &Market, order: U256, seller_org: B256) -> Outcome {
     let buyer = &market.parties.buyer;
-    let before = stage.report.trust.before;
-    let after = stage
+    let resource = first(&market.devices)?.sensor.id;
+    let (before, sensor_before) = (stage.report.trust.before, stage.report.trust.sensor_before);
+    let (after, sensor_after) = stage
         .step("rate the seller", async {
-            let receipt = buyer.rate(order, RATING, keccak256("as promised")).await?;
+            let rated = buyer.rate(order, RATING, keccak256("as promised")).await?;
             let after = buyer.platform_reputation(seller_org).await?;
             if Some(after) == before {
                 return Err(Failure::new("the rating changed nothing"));
             }
-            let known = |score: medina_sdk::client::Score| points_or_unknown(score.known());
-            let from = before.map(known).unwrap_or_default();
+            // Counts what the sensor has anchored as time it was up.
+            let refreshed = buyer.refresh_trust(resource).await?;
+            let sensor_after = buyer.resource_trust(resource).await?;
+            let changed = |from: Option<Score>, to: Score| {
+                let from = points_or_unknown(from.and_then(|score| score.known()));
+                format!("{from} -> {}", points_or_unknown(to.known()))
+            };
+            let note = format!(
+                "trust in seller {}, in sensor {}",
+                changed(before, after),
+                changed(sensor_before, sensor_after)
+            );
             Ok(Done::sent(
-                after,
-                [&receipt],
-                format!("reputation {from} -> {}", known(after)),
+                (after, sensor_after),
+                [&rated, &refreshed],
+                note,
             ))
         })
         .await?;
     stage.report.trust.after = Some(after);
+    stage.report.trust.sensor_after = Some(sensor_after);
     Ok(())
 }
 

@@ -53,6 +53,14 @@ pub(crate) fn summary(report: &Report) -> String {
             ),
         ),
         (
+            "trust in sensor",
+            format!(
+                "{} -> {}",
+                known(report.trust.sensor_before),
+                known(report.trust.sensor_after)
+            ),
+        ),
+        (
             "coupon",
             format!(
                 "issued {}, consumed {}, second use refused {}",
