@@ -117,10 +117,18 @@ impl LoadGenerator {
     pub async fn connect(urls: Vec<String>) -> Result<Self, LoadError> {
         let senders = (0..ACCOUNTS).map(sender).collect::<Result<_, _>>()?;
         let client = reqwest::Client::new();
-        let mut generator = Self { client, urls, chain_id: 0, token: Address::ZERO, senders };
+        let mut generator = Self {
+            client,
+            urls,
+            chain_id: 0,
+            token: Address::ZERO,
+            senders,
+        };
         generator.chain_id = generator.number("eth_chainId", json!([])).await?;
         let contracts = generator.call(0, "medina_contracts", json!([])).await?;
-        let token = contracts["medinaToken"].as_str().and_then(|text| text.parse().ok());
+        let token = contracts["medinaToken"]
+            .as_str()
+            .and_then(|text| text.parse().ok());
         generator.token = token.ok_or_else(|| shape("medina_contracts", &contracts))?;
         Ok(generator)
     }
@@ -137,7 +145,11 @@ impl LoadGenerator {
             let started = Instant::now();
             let params = json!([encoded]);
             let hash = self.call(0, "eth_sendRawTransaction", params).await?;
-            while self.call(0, "eth_getTransactionReceipt", json!([hash])).await?.is_null() {
+            while self
+                .call(0, "eth_getTransactionReceipt", json!([hash]))
+                .await?
+                .is_null()
+            {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             times.push(started.elapsed());
@@ -179,7 +191,10 @@ impl LoadGenerator {
         let (sent, included) = futures::join!(sending, self.wait_for(&targets, started));
         sent?;
         let took = included?;
-        Ok(Throughput { transfers: per_sender * u64::from(ACCOUNTS), took })
+        Ok(Throughput {
+            transfers: per_sender * u64::from(ACCOUNTS),
+            took,
+        })
     }
 
     async fn wait_for(&self, targets: &[u64], started: Instant) -> Result<Duration, LoadError> {
@@ -209,7 +224,10 @@ impl LoadGenerator {
             .collect();
         let request = self.client.post(&self.urls[node]).json(&calls);
         let answers: Vec<Value> = request.send().await?.json().await?;
-        match answers.into_iter().find(|answer| !answer["error"].is_null()) {
+        match answers
+            .into_iter()
+            .find(|answer| !answer["error"].is_null())
+        {
             Some(answer) => Err(LoadError::Rpc {
                 method: "eth_sendRawTransaction".to_owned(),
                 error: answer["error"].clone(),
@@ -221,7 +239,10 @@ impl LoadGenerator {
     /// One signed transfer of one base unit, as hexadecimal text.
     fn transfer(&self, sender: usize, nonce: u64) -> Result<String, LoadError> {
         let recipient = self.senders[(sender + 1) % self.senders.len()].address();
-        let call = transferCall { to: recipient, amount: U256::from(1) };
+        let call = transferCall {
+            to: recipient,
+            amount: U256::from(1),
+        };
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
@@ -239,7 +260,8 @@ impl LoadGenerator {
 
     async fn nonce(&self, sender: usize) -> Result<u64, LoadError> {
         let address = self.senders[sender].address();
-        self.number("eth_getTransactionCount", json!([address, "latest"])).await
+        self.number("eth_getTransactionCount", json!([address, "latest"]))
+            .await
     }
 
     async fn number(&self, method: &str, params: Value) -> Result<u64, LoadError> {
@@ -255,7 +277,10 @@ impl LoadGenerator {
         let request = self.client.post(&self.urls[node]).json(&body);
         let answer: Value = request.send().await?.json().await?;
         match answer.get("error") {
-            Some(error) => Err(LoadError::Rpc { method: method.to_owned(), error: error.clone() }),
+            Some(error) => Err(LoadError::Rpc {
+                method: method.to_owned(),
+                error: error.clone(),
+            }),
             None => Ok(answer["result"].clone()),
         }
     }
@@ -270,7 +295,10 @@ fn sender(index: u32) -> Result<PrivateKeySigner, LoadError> {
 }
 
 fn shape(method: &str, answer: &Value) -> LoadError {
-    LoadError::Shape { method: method.to_owned(), answer: answer.clone() }
+    LoadError::Shape {
+        method: method.to_owned(),
+        answer: answer.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ where
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for: {what}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "waited {PATIENCE:?} in vain for: {what}"
+        );
         tokio::time::sleep(LOOK_PERIOD).await;
     }
 }
@@ -49,9 +52,16 @@ where
 #[must_use]
 pub fn medina_binary() -> PathBuf {
     let test_binary = std::env::current_exe().expect("a running test has a path");
-    let folder = test_binary.ancestors().nth(2).expect("test binaries lie in target/PROFILE/deps");
+    let folder = test_binary
+        .ancestors()
+        .nth(2)
+        .expect("test binaries lie in target/PROFILE/deps");
     let binary = folder.join("medina");
-    assert!(binary.is_file(), "{} is missing: cargo build -p medina-cli", binary.display());
+    assert!(
+        binary.is_file(),
+        "{} is missing: cargo build -p medina-cli",
+        binary.display()
+    );
     binary
 }
 
@@ -67,9 +77,15 @@ pub fn medina(arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .expect("the binary can be started");
-    let (printed, errors) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "medina {arguments:?}: {}\n{printed}{errors}", output.status);
+    let (printed, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "medina {arguments:?}: {}\n{printed}{errors}",
+        output.status
+    );
     printed.into_owned()
 }
 
@@ -157,7 +173,12 @@ impl NetworkOfProcesses {
         ]);
         let nodes = (0..validators).map(|index| NodeProcess::new(&directory, base_port, index));
         let nodes = nodes.collect();
-        Self { folder, base_port, nodes, client: Client::new() }
+        Self {
+            folder,
+            base_port,
+            nodes,
+            client: Client::new(),
+        }
     }
 
     /// Folder of the network.
@@ -200,7 +221,8 @@ impl NetworkOfProcesses {
         let directory_text = directory.to_str().expect("temporary paths are text");
         let _ = medina(&["network", "add", "--dir", directory_text, "--follower"]);
         let index = u16::try_from(self.nodes.len()).expect("a test network is small");
-        self.nodes.push(NodeProcess::new(&directory, self.base_port, index));
+        self.nodes
+            .push(NodeProcess::new(&directory, self.base_port, index));
         self.nodes.len() - 1
     }
 
@@ -218,11 +240,19 @@ impl NetworkOfProcesses {
     /// After [`PATIENCE`], or when the process ended.
     pub async fn ready(&mut self, index: usize) {
         let started = Instant::now();
-        while self.try_call(index, "eth_blockNumber", json!([])).await.is_none() {
+        while self
+            .try_call(index, "eth_blockNumber", json!([]))
+            .await
+            .is_none()
+        {
             if let Some(status) = self.nodes[index].ended() {
                 panic!("node {index} ended with {status}:\n{}", self.log(index));
             }
-            assert!(started.elapsed() < PATIENCE, "node {index} is silent:\n{}", self.log(index));
+            assert!(
+                started.elapsed() < PATIENCE,
+                "node {index} is silent:\n{}",
+                self.log(index)
+            );
             tokio::time::sleep(LOOK_PERIOD).await;
         }
     }
@@ -243,8 +273,16 @@ impl NetworkOfProcesses {
     /// When the node is not running or does not end.
     pub async fn terminate(&mut self, index: usize) -> (Duration, ExitStatus) {
         let node = &mut self.nodes[index];
-        let pid = node.child.as_ref().expect("the node is running").id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill exists");
+        let pid = node
+            .child
+            .as_ref()
+            .expect("the node is running")
+            .id()
+            .to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill exists");
         assert!(sent.success());
         let started = Instant::now();
         loop {
@@ -252,7 +290,10 @@ impl NetworkOfProcesses {
                 node.child = None;
                 return (started.elapsed(), status);
             }
-            assert!(started.elapsed() < PATIENCE, "SIGTERM did not stop node {index}");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "SIGTERM did not stop node {index}"
+            );
             tokio::time::sleep(LOOK_PERIOD).await;
         }
     }
@@ -270,7 +311,10 @@ impl NetworkOfProcesses {
     pub async fn call(&self, index: usize, method: &str, params: Value) -> Value {
         match self.request(index, method, &params).await {
             Ok(answer) if answer.get("error").is_none() => answer["result"].clone(),
-            other => panic!("node {index}: {method} {params}: {other:?}\n{}", self.log(index)),
+            other => panic!(
+                "node {index}: {method} {params}: {other:?}\n{}",
+                self.log(index)
+            ),
         }
     }
 
@@ -282,7 +326,10 @@ impl NetworkOfProcesses {
 
     async fn request(&self, index: usize, method: &str, params: &Value) -> reqwest::Result<Value> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let request = self.client.post(self.rpc_url(index)).timeout(Duration::from_secs(5));
+        let request = self
+            .client
+            .post(self.rpc_url(index))
+            .timeout(Duration::from_secs(5));
         request.json(&body).send().await?.json().await
     }
 
@@ -295,7 +342,9 @@ impl NetworkOfProcesses {
     /// Waits until a node has reached a height.
     pub async fn reaches(&self, index: usize, height: u64) {
         eventually(&format!("node {index} at height {height}"), || async {
-            self.height(index).await.filter(|reached| *reached >= height)
+            self.height(index)
+                .await
+                .filter(|reached| *reached >= height)
         })
         .await;
     }
@@ -315,11 +364,16 @@ impl NetworkOfProcesses {
             for &index in nodes {
                 let params = json!(["latest", false]);
                 let head = self.try_call(index, "eth_getBlockByNumber", params).await?;
-                heads.push((head["number"].clone(), head["hash"].clone(), head["stateRoot"].clone()));
+                heads.push((
+                    head["number"].clone(),
+                    head["hash"].clone(),
+                    head["stateRoot"].clone(),
+                ));
             }
             let same = heads.windows(2).all(|pair| pair[0] == pair[1]);
             let number = heads.first()?.0.as_str()?.strip_prefix("0x")?.to_owned();
-            same.then(|| u64::from_str_radix(&number, 16).ok()).flatten()
+            same.then(|| u64::from_str_radix(&number, 16).ok())
+                .flatten()
         })
         .await
     }
@@ -328,7 +382,11 @@ impl NetworkOfProcesses {
 impl NodeProcess {
     fn new(directory: &Path, base_port: u16, index: u16) -> Self {
         let folder = directory.join(format!("node-{index}"));
-        Self { folder, port: base_port + PORTS_PER_NODE * index, child: None }
+        Self {
+            folder,
+            port: base_port + PORTS_PER_NODE * index,
+            child: None,
+        }
     }
 
     fn log_path(&self) -> PathBuf {
@@ -336,8 +394,15 @@ impl NodeProcess {
     }
 
     fn run(&mut self) {
-        assert!(self.child.is_none(), "{} runs already", self.folder.display());
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path());
+        assert!(
+            self.child.is_none(),
+            "{} runs already",
+            self.folder.display()
+        );
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path());
         let log = log.expect("a log file in the node's folder");
         let child = Command::new(medina_binary())
             .args(["node", "run", "--config"])
@@ -350,7 +415,9 @@ impl NodeProcess {
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+        self.child
+            .as_mut()
+            .and_then(|child| child.try_wait().ok().flatten())
     }
 }
 

@@ -14,35 +14,48 @@ use tempfile::TempDir;
 const GENESIS_TIME_S: u64 = 1_700_000_000;
 
 fn network(validators: usize) -> (TempDir, GeneratedNetwork) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let mut options = NetworkOptions::new(folder.path().join("network"), GENESIS_TIME_S);
     options.validators = validators;
-    options.base_port = free_ports(u16::try_from(validators).unwrap() * 10);
-    let network = generate_network(&options).unwrap();
+    options.base_port = free_ports(u16::try_from(validators).expect("few validators") * 10);
+    let network = generate_network(&options).expect("a network");
     (folder, network)
 }
 
 async fn start(network: &GeneratedNetwork) -> Vec<Node> {
-    medina_service::start_logging("warn").unwrap();
+    medina_service::start_logging("warn").expect("a valid level");
     let mut nodes = Vec::new();
     for node in &network.nodes {
-        nodes.push(Node::start(&NodeConfig::load(&node.config).unwrap()).await.unwrap());
+        let config = NodeConfig::load(&node.config).expect("a generated configuration");
+        nodes.push(Node::start(&config).await.expect("a node that starts"));
     }
     nodes
 }
 
 async fn pay_one_by_one(nodes: &[Node], count: u64) -> Vec<Duration> {
-    let signer = MnemonicBuilder::<English>::default().phrase(TEST_MNEMONIC).build().unwrap();
-    let url = nodes[0].rpc_url().parse().unwrap();
-    let provider = ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url);
-    provider.client().set_poll_interval(Duration::from_millis(5));
+    let signer = MnemonicBuilder::<English>::default()
+        .phrase(TEST_MNEMONIC)
+        .build()
+        .expect("a valid mnemonic");
+    let url = nodes[0].rpc_url().parse().expect("a URL");
+    let provider = ProviderBuilder::new()
+        .wallet(EthereumWallet::from(signer))
+        .connect_http(url);
+    provider
+        .client()
+        .set_poll_interval(Duration::from_millis(5));
     let mut times = Vec::new();
     for _ in 0..count {
         let to = Address::repeat_byte(9);
-        let request = TransactionRequest::default().with_to(to).with_value(U256::from(1));
+        let request = TransactionRequest::default()
+            .with_to(to)
+            .with_value(U256::from(1));
         let started = Instant::now();
-        let pending = provider.send_transaction(request).await.unwrap();
-        let receipt = pending.get_receipt().await.unwrap();
+        let pending = provider
+            .send_transaction(request)
+            .await
+            .expect("the pool takes it");
+        let receipt = pending.get_receipt().await.expect("a receipt");
         assert!(receipt.status());
         times.push(started.elapsed());
     }
@@ -51,10 +64,17 @@ async fn pay_one_by_one(nodes: &[Node], count: u64) -> Vec<Duration> {
 
 async fn heads_agree(nodes: &[Node], height: u64) {
     for node in nodes {
-        let provider = ProviderBuilder::new().connect_http(node.rpc_url().parse().unwrap());
-        eventually(&format!("{} at height {height}", node.rpc_url()), || async {
-            provider.get_block_number().await.ok().filter(|reached| *reached == height)
-        })
+        let provider = ProviderBuilder::new().connect_http(node.rpc_url().parse().expect("a URL"));
+        eventually(
+            &format!("{} at height {height}", node.rpc_url()),
+            || async {
+                provider
+                    .get_block_number()
+                    .await
+                    .ok()
+                    .filter(|reached| *reached == height)
+            },
+        )
         .await;
     }
 }

@@ -16,21 +16,32 @@ fn wallet(index: u32) -> (EthereumWallet, Address) {
         .phrase(MNEMONIC)
         .index(index)
         .and_then(|builder| builder.build())
-        .unwrap();
+        .expect("the test mnemonic has this account");
     (EthereumWallet::from(signer.clone()), signer.address())
 }
 
 fn provider(network: &NetworkOfProcesses, node: usize, account: u32) -> DynProvider {
-    let url = network.rpc_url(node).parse().unwrap();
-    let provider = ProviderBuilder::new().wallet(wallet(account).0).connect_http(url).erased();
-    provider.client().set_poll_interval(Duration::from_millis(20));
+    let url = network.rpc_url(node).parse().expect("a URL");
+    let provider = ProviderBuilder::new()
+        .wallet(wallet(account).0)
+        .connect_http(url)
+        .erased();
+    provider
+        .client()
+        .set_poll_interval(Duration::from_millis(20));
     provider
 }
 
 async fn pay(provider: &DynProvider, to: Address) -> TransactionReceipt {
-    let request = TransactionRequest::default().with_to(to).with_value(U256::from(1));
-    let pending = provider.send_transaction(request).await.unwrap().with_timeout(Some(PATIENCE));
-    let receipt = pending.get_receipt().await.unwrap();
+    let request = TransactionRequest::default()
+        .with_to(to)
+        .with_value(U256::from(1));
+    let pending = provider
+        .send_transaction(request)
+        .await
+        .expect("the pool takes it");
+    let pending = pending.with_timeout(Some(PATIENCE));
+    let receipt = pending.get_receipt().await.expect("a receipt");
     assert!(receipt.status());
     receipt
 }
@@ -45,7 +56,9 @@ async fn transaction_sent_to_any_node_is_included_on_all() {
     }
     let height = network.agree(&[0, 1, 2, 3]).await;
     assert_eq!(height, 4, "one block per transaction and none between");
-    let balance = network.call(2, "eth_getBalance", json!([to, "latest"])).await;
+    let balance = network
+        .call(2, "eth_getBalance", json!([to, "latest"]))
+        .await;
     assert_eq!(balance, "0x4");
 }
 
@@ -107,7 +120,11 @@ async fn sigterm_stops_a_node_cleanly_within_two_seconds() {
     pay(&provider(&network, 0, 0), Address::repeat_byte(4)).await;
     let (took, status) = network.terminate(2).await;
     assert!(status.success(), "{status}\n{}", network.log(2));
-    assert!(took < Duration::from_secs(2), "{took:?}\n{}", network.log(2));
+    assert!(
+        took < Duration::from_secs(2),
+        "{took:?}\n{}",
+        network.log(2)
+    );
     pay(&provider(&network, 0, 0), Address::repeat_byte(4)).await;
 }
 
@@ -160,12 +177,25 @@ async fn readiness_and_metrics_answer() {
     let client = reqwest::Client::new();
     let readiness = format!("{}/readiness", network.metrics_url(0));
     eventually("a ready node", || async {
-        client.get(&readiness).send().await.ok().filter(|answer| answer.status().is_success())
+        client
+            .get(&readiness)
+            .send()
+            .await
+            .ok()
+            .filter(|answer| answer.status().is_success())
     })
     .await;
-    let metrics = client.get(format!("{}/metrics", network.metrics_url(0))).send().await.unwrap();
+    let metrics = client
+        .get(format!("{}/metrics", network.metrics_url(0)))
+        .send()
+        .await
+        .unwrap();
     let text = metrics.text().await.unwrap();
-    for name in ["medina_chain_height", "medina_network_peers", "medina_consensus_round"] {
+    for name in [
+        "medina_chain_height",
+        "medina_network_peers",
+        "medina_consensus_round",
+    ] {
         assert!(text.contains(name), "{name} is missing in\n{text}");
     }
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a crate lies in the workspace")
+        .to_owned()
 }
 
 /// Files of the repository with this extension, build outputs left out.
@@ -15,9 +18,13 @@ fn files(extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for entry in fs::read_dir(folder).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 if !["target", "node_modules", ".git"].contains(&name.as_str()) {
                     folders.push(path);
@@ -32,13 +39,24 @@ fn files(extension: &str) -> Vec<PathBuf> {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap().display().to_string()
+    path.strip_prefix(root())
+        .expect("files lie in the workspace")
+        .display()
+        .to_string()
 }
 
 /// The arrows of docs/architecture.md: crate, what its code may depend on.
 fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let everything_below_service =
-        ["types", "consensus", "storage", "execution", "pool", "network", "rpc", "genesis"];
+    let everything_below_service = [
+        "types",
+        "consensus",
+        "storage",
+        "execution",
+        "pool",
+        "network",
+        "rpc",
+        "genesis",
+    ];
     [
         ("types", vec![]),
         ("consensus", vec!["types"]),
@@ -47,12 +65,28 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("pool", vec!["types"]),
         ("network", vec!["types"]),
         ("enclave", vec!["types"]),
-        ("rpc", vec!["types", "execution", "storage", "pool", "enclave", "consensus"]),
-        ("genesis", vec!["types", "execution", "storage", "contracts"]),
+        (
+            "rpc",
+            vec![
+                "types",
+                "execution",
+                "storage",
+                "pool",
+                "enclave",
+                "consensus",
+            ],
+        ),
+        (
+            "genesis",
+            vec!["types", "execution", "storage", "contracts"],
+        ),
         ("service", everything_below_service.to_vec()),
         ("contracts", vec![]),
         ("sdk", vec!["contracts"]),
-        ("cli", vec!["types", "service", "genesis", "sdk", "contracts"]),
+        (
+            "cli",
+            vec!["types", "service", "genesis", "sdk", "contracts"],
+        ),
     ]
     .into_iter()
     .map(|(name, targets)| (name, targets.into_iter().collect()))
@@ -63,19 +97,35 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 fn crates_depend_only_along_the_arrows() {
     let arrows = arrows();
     let mut wrong = Vec::new();
-    for manifest in files("toml").into_iter().filter(|path| path.ends_with("Cargo.toml")) {
+    for manifest in files("toml")
+        .into_iter()
+        .filter(|path| path.ends_with("Cargo.toml"))
+    {
         let parsed: toml::Table = fs::read_to_string(&manifest).unwrap().parse().unwrap();
-        let Some(package) = parsed.get("package") else { continue };
-        let name = package["name"].as_str().unwrap().trim_start_matches("medina-").to_owned();
+        let Some(package) = parsed.get("package") else {
+            continue;
+        };
+        let name = package["name"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("medina-")
+            .to_owned();
         if name == "tests" || name == "benches" {
             continue;
         }
-        let allowed = arrows.get(name.as_str()).unwrap_or_else(|| panic!("unknown crate {name}"));
-        let Some(dependencies) = parsed.get("dependencies").and_then(|table| table.as_table())
+        let allowed = arrows
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("unknown crate {name}"));
+        let Some(dependencies) = parsed
+            .get("dependencies")
+            .and_then(|table| table.as_table())
         else {
             continue;
         };
-        for dependency in dependencies.keys().filter_map(|key| key.strip_prefix("medina-")) {
+        for dependency in dependencies
+            .keys()
+            .filter_map(|key| key.strip_prefix("medina-"))
+        {
             if !allowed.contains(dependency) {
                 wrong.push(format!("{name} -> {dependency}"));
             }
@@ -86,10 +136,21 @@ fn crates_depend_only_along_the_arrows() {
 
 #[test]
 fn consensus_is_told_everything_it_knows() {
-    let forbidden = ["std::time::Instant", "SystemTime", "std::fs", "std::net", "HashMap", "HashSet",
-        "rand::", "tokio"];
+    let forbidden = [
+        "std::time::Instant",
+        "SystemTime",
+        "std::fs",
+        "std::net",
+        "HashMap",
+        "HashSet",
+        "rand::",
+        "tokio",
+    ];
     let mut wrong = Vec::new();
-    for path in files("rs").into_iter().filter(|path| shown(path).starts_with("node/consensus/src")) {
+    for path in files("rs")
+        .into_iter()
+        .filter(|path| shown(path).starts_with("node/consensus/src"))
+    {
         let text = fs::read_to_string(&path).unwrap();
         for word in forbidden.iter().filter(|word| text.contains(**word)) {
             wrong.push(format!("{}: {word}", shown(&path)));
@@ -105,7 +166,11 @@ fn every_module_says_what_it_is_for() {
         .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!"))
         .map(|path| shown(path))
         .collect();
-    assert_eq!(without, Vec::<String>::new(), "these begin without a //! comment");
+    assert_eq!(
+        without,
+        Vec::<String>::new(),
+        "these begin without a //! comment"
+    );
 }
 
 #[test]
@@ -131,7 +196,11 @@ fn relative_links_in_documents_lead_somewhere() {
     let mut dead = Vec::new();
     for path in files("md") {
         let text = fs::read_to_string(&path).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let target = link.split('#').next().unwrap_or_default();
             if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
                 continue;
@@ -148,7 +217,12 @@ fn relative_links_in_documents_lead_somewhere() {
 fn longest_files_are_printed_for_the_reader() {
     let mut lengths: Vec<_> = files("rs")
         .into_iter()
-        .map(|path| (fs::read_to_string(&path).unwrap().lines().count(), shown(&path)))
+        .map(|path| {
+            (
+                fs::read_to_string(&path).unwrap().lines().count(),
+                shown(&path),
+            )
+        })
         .collect();
     lengths.sort_unstable_by(|one, other| other.cmp(one));
     for (lines, path) in lengths.iter().take(10) {

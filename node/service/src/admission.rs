@@ -39,7 +39,13 @@ impl Admission {
         let nodes = by_key(KnownNodes::load(&path)?);
         let read_at_ms = chain.clock.now_ms();
         let known = Mutex::new(Known { nodes, read_at_ms });
-        Ok(Self { chain, path, always, known, changed: Notify::new() })
+        Ok(Self {
+            chain,
+            path,
+            always,
+            known,
+            changed: Notify::new(),
+        })
     }
 
     /// Peers to dial.
@@ -48,7 +54,11 @@ impl Admission {
     }
 
     /// Tells the network the peers to dial whenever the file changed.
-    pub(crate) async fn run(self: Arc<Self>, network: NetworkHandle, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        network: NetworkHandle,
+        mut stop: watch::Receiver<bool>,
+    ) {
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -81,7 +91,11 @@ impl Admission {
 
     /// Name of a node for people, if the file has one.
     pub(crate) fn name_of(&self, key: &NodePublicKey) -> Option<String> {
-        self.known.lock().nodes.get(key).map(|node| node.name.clone())
+        self.known
+            .lock()
+            .nodes
+            .get(key)
+            .map(|node| node.name.clone())
     }
 
     fn is_listed(&self, key: &NodePublicKey) -> bool {
@@ -92,7 +106,10 @@ impl Admission {
 impl PeerGate for Admission {
     fn is_admitted(&self, key: &NodePublicKey) -> bool {
         let validators = &self.chain.head().context.validators;
-        if validators.index_of_key(key).is_some() || self.always.contains(key) || self.is_listed(key) {
+        if validators.index_of_key(key).is_some()
+            || self.always.contains(key)
+            || self.is_listed(key)
+        {
             return true;
         }
         self.reread();
@@ -106,12 +123,18 @@ impl PeerGate for Admission {
 }
 
 fn by_key(file: KnownNodes) -> BTreeMap<NodePublicKey, KnownNode> {
-    file.nodes.into_iter().map(|node| (node.key, node)).collect()
+    file.nodes
+        .into_iter()
+        .map(|node| (node.key, node))
+        .collect()
 }
 
 fn peers_of(nodes: &BTreeMap<NodePublicKey, KnownNode>) -> Vec<KnownPeer> {
     nodes
         .values()
-        .map(|node| KnownPeer { key: node.key, addresses: node.address.into_iter().collect() })
+        .map(|node| KnownPeer {
+            key: node.key,
+            addresses: node.address.into_iter().collect(),
+        })
         .collect()
 }

@@ -20,7 +20,11 @@ const BUILD_TIME_DIVISOR: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("its time {time_s} s is more than {tolerance:?} ahead of our clock {clock_s} s")]
-    FromTheFuture { time_s: u64, clock_s: u64, tolerance: Duration },
+    FromTheFuture {
+        time_s: u64,
+        clock_s: u64,
+        tolerance: Duration,
+    },
     #[error(transparent)]
     Invalid(#[from] InvalidBlock),
 }
@@ -43,7 +47,13 @@ pub(crate) fn build(
     let best = chain.pool.best(chain.next_base_fee(), now_ms);
     let mut candidates = Candidates { chain, best };
     let mut is_time_up = || chain.clock.now_ms() >= until_ms;
-    chain.executor.build(&chain.store, head, &attributes, &mut candidates, &mut is_time_up)
+    chain.executor.build(
+        &chain.store,
+        head,
+        &attributes,
+        &mut candidates,
+        &mut is_time_up,
+    )
 }
 
 /// Executes a proposed block; a fresh one must also carry a plausible time. A
@@ -56,7 +66,11 @@ pub(crate) fn check(
     let (time_s, clock_s) = (block.header().timestamp, chain.clock.unix_seconds());
     let tolerance = chain.spec.consensus.clock_tolerance;
     if fresh && time_s > clock_s.saturating_add(tolerance.as_secs()) {
-        return Err(Refusal::FromTheFuture { time_s, clock_s, tolerance });
+        return Err(Refusal::FromTheFuture {
+            time_s,
+            clock_s,
+            tolerance,
+        });
     }
     Ok(chain.validate(block)?)
 }

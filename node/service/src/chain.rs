@@ -39,7 +39,16 @@ impl Chain {
     ) -> Self {
         let head = Arc::new(watch::Sender::new(store.head().height));
         let (committed, _) = broadcast::channel(COMMITTED_BLOCKS_BUFFERED);
-        Self { spec, store, executor, pool, clock, organisations, head, committed }
+        Self {
+            spec,
+            store,
+            executor,
+            pool,
+            clock,
+            organisations,
+            head,
+            committed,
+        }
     }
 
     /// Current head of the chain.
@@ -61,7 +70,8 @@ impl Chain {
     /// pool has checked are not checked again.
     pub(crate) fn validate(&self, block: &SealedBlock) -> Result<ExecutedBlock, InvalidBlock> {
         let known = |hash: &B256| self.pool.sender_of(hash);
-        self.executor.validate(&self.store, &self.head(), block, known)
+        self.executor
+            .validate(&self.store, &self.head(), block, known)
     }
 
     /// Writes a decided block in one batch and tells pool and subscribers.
@@ -71,10 +81,20 @@ impl Chain {
         certificate: &Certificate,
         sync: SyncMode,
     ) -> Result<(), StorageError> {
-        let ExecutedBlock { block, receipts, changes, root, next_validators, .. } = executed;
+        let ExecutedBlock {
+            block,
+            receipts,
+            changes,
+            root,
+            next_validators,
+            ..
+        } = executed;
         let height = block.height();
         let beneficiary = block.header().beneficiary;
-        let context = self.head().context.after(height, beneficiary, next_validators);
+        let context = self
+            .head()
+            .context
+            .after(height, beneficiary, next_validators);
         self.store.commit(BlockCommit {
             block: &block,
             receipts: &receipts,
@@ -85,7 +105,13 @@ impl Chain {
             consensus_record: None,
             sync,
         })?;
-        self.follow(CommittedBlock { block, receipts: Arc::new(receipts) }, &changes);
+        self.follow(
+            CommittedBlock {
+                block,
+                receipts: Arc::new(receipts),
+            },
+            &changes,
+        );
         Ok(())
     }
 
@@ -99,7 +125,8 @@ impl Chain {
             included: &included,
             changed: &changed,
         };
-        self.pool.on_block(update, &HeadAccounts(&self.store), self.clock.now_ms());
+        self.pool
+            .on_block(update, &HeadAccounts(&self.store), self.clock.now_ms());
         self.head.send_replace(committed.block.height());
         // Nobody listening is no failure.
         let _ = self.committed.send(Arc::new(committed));
@@ -113,7 +140,8 @@ impl Chain {
     /// When the pool will offer something for a block, on the monotonic clock:
     /// now, later when gas credit has come back, or `None` when it is empty.
     pub(crate) fn work_at_ms(&self) -> Option<u64> {
-        self.pool.next_executable_at(self.next_base_fee(), self.clock.now_ms())
+        self.pool
+            .next_executable_at(self.next_base_fee(), self.clock.now_ms())
     }
 }
 
@@ -121,12 +149,19 @@ impl Chain {
 /// the block's gas up to and including its transaction.
 fn included(committed: &CommittedBlock) -> Vec<IncludedTransaction> {
     let mut gas_before = 0;
-    let transactions = committed.block.transactions().zip(committed.receipts.iter());
+    let transactions = committed
+        .block
+        .transactions()
+        .zip(committed.receipts.iter());
     transactions
         .map(|((transaction, sender), receipt)| {
             let gas_used = receipt.cumulative_gas_used.saturating_sub(gas_before);
             gas_before = receipt.cumulative_gas_used;
-            IncludedTransaction { sender, hash: *transaction.tx_hash(), gas_used }
+            IncludedTransaction {
+                sender,
+                hash: *transaction.tx_hash(),
+                gas_used,
+            }
         })
         .collect()
 }

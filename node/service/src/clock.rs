@@ -10,7 +10,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 
     /// Monotonic milliseconds since the node started.
@@ -19,8 +21,13 @@ impl Clock {
     }
 
     /// Seconds since 1970; 0 if the machine's clock stands before that.
-    #[allow(clippy::disallowed_methods, reason = "the node's clock, passed on as a value")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the node's clock, passed on as a value"
+    )]
     pub(crate) fn unix_seconds(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs())
     }
 }

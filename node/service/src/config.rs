@@ -111,7 +111,9 @@ pub struct LogSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { level: "info".to_owned() }
+        Self {
+            level: "info".to_owned(),
+        }
     }
 }
 
@@ -168,8 +170,10 @@ impl NodeConfig {
     /// See [`ConfigError`].
     pub fn load_key(&self) -> Result<NodeSecretKey, ConfigError> {
         let text = read_bounded(&self.key_file)?;
-        NodeSecretKey::from_hex(&text)
-            .map_err(|source| ConfigError::BadKey { path: self.key_file.clone(), source })
+        NodeSecretKey::from_hex(&text).map_err(|source| ConfigError::BadKey {
+            path: self.key_file.clone(),
+            source,
+        })
     }
 }
 
@@ -191,14 +195,20 @@ fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ConfigErr
 }
 
 fn read_bounded(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let max = limits::CONFIG_FILE_BYTES_MAX;
     let mut text = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(max + 1).read_to_string(&mut text))
         .map_err(unreadable)?;
     if text.len() as u64 > max {
-        return Err(ConfigError::TooLarge { path: path.to_owned(), max });
+        return Err(ConfigError::TooLarge {
+            path: path.to_owned(),
+            max,
+        });
     }
     Ok(text)
 }
@@ -261,6 +271,9 @@ mod tests {
         let path = folder.path().join("config.toml");
         std::fs::write(&path, EXAMPLE).unwrap();
         let error = NodeConfig::load(&path).unwrap().load_key().unwrap_err();
-        assert!(error.to_string().contains("64 hexadecimal digits"), "{error}");
+        assert!(
+            error.to_string().contains("64 hexadecimal digits"),
+            "{error}"
+        );
     }
 }

@@ -40,7 +40,10 @@ pub(crate) enum DriverInput {
     /// A fact for the engine.
     Fact(Input),
     /// Certified blocks that follow the head, from sync.
-    Import { blocks: Vec<(SealedBlock, Certificate)>, reply: oneshot::Sender<ImportResult> },
+    Import {
+        blocks: Vec<(SealedBlock, Certificate)>,
+        reply: oneshot::Sender<ImportResult>,
+    },
 }
 
 /// Height reached, or why the blocks were refused.
@@ -53,16 +56,29 @@ pub(crate) enum ImportError {
     #[error("block {got} does not follow the head {head}")]
     NotNext { got: Height, head: Height },
     #[error("block {height}: {source}")]
-    BadCertificate { height: Height, source: CertificateError },
+    BadCertificate {
+        height: Height,
+        source: CertificateError,
+    },
     #[error("block {height}: {source}")]
-    InvalidBlock { height: Height, source: InvalidBlock },
+    InvalidBlock {
+        height: Height,
+        source: InvalidBlock,
+    },
     #[error("the node is stopping")]
     Stopped,
 }
 
 enum Completion {
-    Built { height: Height, round: Round, executed: Option<Box<ExecutedBlock>> },
-    Checked { hash: B256, result: Result<Box<ExecutedBlock>, Refusal> },
+    Built {
+        height: Height,
+        round: Round,
+        executed: Option<Box<ExecutedBlock>>,
+    },
+    Checked {
+        hash: B256,
+        result: Result<Box<ExecutedBlock>, Refusal>,
+    },
 }
 
 /// How other tasks reach the driver. Cheap to clone.
@@ -88,7 +104,10 @@ impl DriverHandle {
     pub(crate) async fn import(&self, blocks: Vec<(SealedBlock, Certificate)>) -> ImportResult {
         let (reply, answer) = oneshot::channel();
         let input = DriverInput::Import { blocks, reply };
-        self.inbox.send(input).await.map_err(|_| ImportError::Stopped)?;
+        self.inbox
+            .send(input)
+            .await
+            .map_err(|_| ImportError::Stopped)?;
         answer.await.map_err(|_| ImportError::Stopped)?
     }
 }
@@ -126,7 +145,10 @@ impl Driver {
         let (completed, completions) = mpsc::channel(COMPLETIONS_LENGTH);
         let (status, status_seen) = watch::channel(engine.status());
         let work = Arc::new(Notify::new());
-        let handle = DriverHandle { inbox: sender, work: work.clone() };
+        let handle = DriverHandle {
+            inbox: sender,
+            work: work.clone(),
+        };
         let driver = Self {
             chain,
             engine,
@@ -176,7 +198,9 @@ impl Driver {
         let now_ms = self.chain.clock.now_ms();
         async move {
             match next {
-                Some(due) => tokio::time::sleep(Duration::from_millis(due.saturating_sub(now_ms))).await,
+                Some(due) => {
+                    tokio::time::sleep(Duration::from_millis(due.saturating_sub(now_ms))).await
+                }
                 None => std::future::pending().await,
             }
         }
@@ -184,8 +208,12 @@ impl Driver {
 
     fn on_timers(&mut self) -> Result<(), Fatal> {
         let now_ms = self.chain.clock.now_ms();
-        let due: Vec<_> =
-            self.timers.iter().filter(|(_, at)| **at <= now_ms).map(|(timer, _)| *timer).collect();
+        let due: Vec<_> = self
+            .timers
+            .iter()
+            .filter(|(_, at)| **at <= now_ms)
+            .map(|(timer, _)| *timer)
+            .collect();
         for timer in due {
             self.timers.remove(&timer);
             self.feed(Input::TimerFired { timer })?;
@@ -227,12 +255,22 @@ impl Driver {
 
     fn on_completion(&mut self, completion: Completion) -> Result<(), Fatal> {
         match completion {
-            Completion::Built { height, round, executed } => {
-                let block = executed.as_ref().map(|executed| executed.block.sealed.clone());
+            Completion::Built {
+                height,
+                round,
+                executed,
+            } => {
+                let block = executed
+                    .as_ref()
+                    .map(|executed| executed.block.sealed.clone());
                 if let Some(executed) = executed {
                     self.executed.insert(executed.block.hash(), executed);
                 }
-                self.feed(Input::BlockBuilt { height, round, block })
+                self.feed(Input::BlockBuilt {
+                    height,
+                    round,
+                    block,
+                })
             }
             Completion::Checked { hash, result } => {
                 let valid = result.is_ok();
@@ -282,7 +320,11 @@ impl Driver {
             Output::CancelTimer { timer } => {
                 self.timers.remove(&timer);
             }
-            Output::Build { height, round, parent } => self.build(height, round, parent),
+            Output::Build {
+                height,
+                round,
+                parent,
+            } => self.build(height, round, parent),
             Output::Check { block, fresh } => self.check(block, fresh),
             Output::Commit { block, certificate } => self.commit(&block, &certificate)?,
             Output::SyncNeeded { from, height } => {
@@ -298,16 +340,26 @@ impl Driver {
 
     fn broadcast(&self, bytes: Vec<u8>) {
         let head = self.chain.head();
-        let validators = head.context.validators.validators().iter().map(|validator| validator.key);
+        let validators = head
+            .context
+            .validators
+            .validators()
+            .iter()
+            .map(|validator| validator.key);
         let others = validators.filter(|key| *key != self.own_key);
-        self.network.send_to_all(others, PeerMessage::Consensus(bytes));
+        self.network
+            .send_to_all(others, PeerMessage::Consensus(bytes));
     }
 
     fn build(&self, height: Height, round: Round, parent: B256) {
         let head = self.chain.head();
         let validators = &head.context.validators;
-        let own = validators.index_of_key(&self.own_key).and_then(|index| validators.get(index));
-        let Some(operator) = own.map(|validator| validator.operator) else { return };
+        let own = validators
+            .index_of_key(&self.own_key)
+            .and_then(|index| validators.get(index));
+        let Some(operator) = own.map(|validator| validator.operator) else {
+            return;
+        };
         if head.hash != parent {
             debug!(%height, "the head moved before the block was built");
             return;
@@ -324,12 +376,20 @@ impl Driver {
                 }
             };
             // A closed channel means that the node is stopping.
-            let _ = completed.blocking_send(Completion::Built { height, round, executed });
+            let _ = completed.blocking_send(Completion::Built {
+                height,
+                round,
+                executed,
+            });
         });
     }
 
     fn is_heartbeat_due(&self) -> bool {
-        let since_ms = self.chain.clock.now_ms().saturating_sub(self.last_commit_ms);
+        let since_ms = self
+            .chain
+            .clock
+            .now_ms()
+            .saturating_sub(self.last_commit_ms);
         let period = self.chain.spec.consensus.empty_block_period;
         period.is_some_and(|period| u128::from(since_ms) >= period.as_millis())
     }
@@ -350,9 +410,14 @@ impl Driver {
         let executed = match self.executed.remove(&block.hash()) {
             Some(executed) => *executed,
             // A quorum decided a block that we did not check before.
-            None => tokio::task::block_in_place(|| self.chain.validate(block)).map_err(|error| {
-                Fatal::CertifiedBlockInvalid { height: block.height(), reason: error.to_string() }
-            })?,
+            None => {
+                tokio::task::block_in_place(|| self.chain.validate(block)).map_err(|error| {
+                    Fatal::CertifiedBlockInvalid {
+                        height: block.height(),
+                        reason: error.to_string(),
+                    }
+                })?
+            }
         };
         tokio::task::block_in_place(|| self.finish(executed, certificate, SyncMode::Synced))?;
         self.announce();
@@ -389,13 +454,15 @@ impl Driver {
     fn announce(&self) {
         let head = self.chain.head();
         let genesis = self.chain.spec.genesis_hash;
-        self.network.announce_head(PeerStatus::new(genesis, head.height, head.hash));
+        self.network
+            .announce_head(PeerStatus::new(genesis, head.height, head.hash));
     }
 
     /// Tells the engine about the new head; its orders join the queue.
     fn decided(&mut self) -> Result<(), Fatal> {
         let head = self.chain.head();
-        self.executed.retain(|_, executed| executed.block.height() > head.height);
+        self.executed
+            .retain(|_, executed| executed.block.height() > head.height);
         let now_ms = self.chain.clock.now_ms();
         let info = HeadInfo {
             height: head.height,
@@ -403,11 +470,16 @@ impl Driver {
             timestamp_s: head.header.timestamp,
             committed_at_ms: now_ms,
         };
-        let decided =
-            Input::HeightDecided { height: head.height, head: info, context: head.context.clone() };
+        let decided = Input::HeightDecided {
+            height: head.height,
+            head: info,
+            context: head.context.clone(),
+        };
         self.orders.extend(self.engine.handle(now_ms, decided));
         self.work_waiting = self.is_work_waiting();
-        let work = Input::WorkWaiting { waiting: self.work_waiting };
+        let work = Input::WorkWaiting {
+            waiting: self.work_waiting,
+        };
         self.orders.extend(self.engine.handle(now_ms, work));
         Ok(())
     }
@@ -441,7 +513,10 @@ impl Driver {
             return Ok(Ok(()));
         }
         if height != head.height.next() {
-            return Ok(Err(ImportError::NotNext { got: height, head: head.height }));
+            return Ok(Err(ImportError::NotNext {
+                got: height,
+                head: head.height,
+            }));
         }
         let genesis = self.chain.spec.genesis_hash;
         let validators = &head.context.validators;

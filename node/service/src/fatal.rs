@@ -10,7 +10,9 @@ pub enum Fatal {
     #[error("the database failed: {0}; free space or repair the disk, then start the node again")]
     Storage(#[from] StorageError),
     /// A quorum decided a block that does not hold here.
-    #[error("block {height} was decided by a quorum but is invalid here: {reason}; this node runs other rules or its state is damaged")]
+    #[error(
+        "block {height} was decided by a quorum but is invalid here: {reason}; this node runs other rules or its state is damaged"
+    )]
     CertifiedBlockInvalid {
         /// Height of the block.
         height: Height,

@@ -24,7 +24,11 @@ pub(crate) struct Monitoring {
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| NodeError::Listen { what: "metrics", address, source })
+        .map_err(|source| NodeError::Listen {
+            what: "metrics",
+            address,
+            source,
+        })
 }
 
 /// Serves until told to stop.
@@ -41,7 +45,10 @@ pub(crate) async fn run(
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(stopped)
+        .await
+    {
         tracing::warn!(%error, "the metrics server stopped");
     }
 }
@@ -51,7 +58,8 @@ async fn metrics(State(monitoring): State<Arc<Monitoring>>) -> String {
     metrics::gauge!("medina_consensus_round").set(f64::from(status.round.0));
     metrics::gauge!("medina_network_peers").set(monitoring.network.peers().len() as f64);
     let pool = monitoring.chain.pool.status();
-    metrics::gauge!("medina_pool_transactions", "state" => "executable").set(pool.executable as f64);
+    metrics::gauge!("medina_pool_transactions", "state" => "executable")
+        .set(pool.executable as f64);
     metrics::gauge!("medina_pool_transactions", "state" => "queued").set(pool.queued as f64);
     telemetry::metrics().render()
 }
@@ -59,13 +67,28 @@ async fn metrics(State(monitoring): State<Arc<Monitoring>>) -> String {
 async fn readiness(State(monitoring): State<Arc<Monitoring>>) -> (StatusCode, Json<Value>) {
     let peers = monitoring.network.peers();
     let head = monitoring.chain.head();
-    let best = peers.iter().map(|peer| peer.status.height).max().unwrap_or(head.height);
+    let best = peers
+        .iter()
+        .map(|peer| peer.status.height)
+        .max()
+        .unwrap_or(head.height);
     let behind = best.0.saturating_sub(head.height.0);
     let validators = &head.context.validators;
     let is_validator = validators.index_of_key(&monitoring.own_key).is_some();
-    let connected = peers.iter().filter(|peer| validators.index_of_key(&peer.key).is_some()).count();
-    let reason = not_ready(behind, connected + usize::from(is_validator), validators.quorum());
-    let code = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let connected = peers
+        .iter()
+        .filter(|peer| validators.index_of_key(&peer.key).is_some())
+        .count();
+    let reason = not_ready(
+        behind,
+        connected + usize::from(is_validator),
+        validators.quorum(),
+    );
+    let code = if reason.is_none() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = json!({
         "ready": reason.is_none(),
         "reason": reason,

@@ -55,7 +55,9 @@ pub enum NodeError {
     #[error(transparent)]
     Rpc(#[from] RpcError),
     /// A port is taken or an address is not ours.
-    #[error("cannot listen for {what} on {address}: {source}; stop what uses the port or set another one")]
+    #[error(
+        "cannot listen for {what} on {address}: {source}; stop what uses the port or set another one"
+    )]
     Listen {
         /// What should listen.
         what: &'static str,
@@ -65,10 +67,14 @@ pub enum NodeError {
         source: std::io::Error,
     },
     /// The engine asked for is not there.
-    #[error("this chain's genesis asks for the {0:?} engine, which this version does not have; use qbft")]
+    #[error(
+        "this chain's genesis asks for the {0:?} engine, which this version does not have; use qbft"
+    )]
     UnsupportedEngine(ConsensusEngine),
     /// Test accounts hold roles, so that anybody could act as them.
-    #[error("the well-known test accounts hold funds and roles on this chain, so JSON-RPC stays on loopback; {0} is not: listen on 127.0.0.1, or make the network with --admin ADDRESS")]
+    #[error(
+        "the well-known test accounts hold funds and roles on this chain, so JSON-RPC stays on loopback; {0} is not: listen on 127.0.0.1, or make the network with --admin ADDRESS"
+    )]
     TestAccountsExposed(SocketAddr),
 }
 
@@ -114,7 +120,11 @@ impl Node {
         let engine = engine(config, &chain, &key)?;
         let own_key = key.public_key();
         let peers = admission.peers();
-        let network_config = NetworkConfig { secret: key, listen: config.p2p.listen, peers };
+        let network_config = NetworkConfig {
+            secret: key,
+            listen: config.p2p.listen,
+            peers,
+        };
         let (network, events) = Network::start(network_config, admission.clone())?;
         let wiring = Wiring {
             config,
@@ -178,7 +188,14 @@ fn open_chain(config: &NodeConfig, genesis: &LoadedGenesis) -> Result<Chain, Nod
     let executor = Arc::new(Executor::new(spec.clone()));
     let organisations = Arc::new(Organisations::new(store.clone(), executor.clone()));
     let pool = Pool::with_rules(PoolConfig::of(&spec), None, Some(organisations.clone()));
-    Ok(Chain::new(spec, store, executor, pool, organisations, Clock::start()))
+    Ok(Chain::new(
+        spec,
+        store,
+        executor,
+        pool,
+        organisations,
+        Clock::start(),
+    ))
 }
 
 fn engine(config: &NodeConfig, chain: &Chain, key: &NodeSecretKey) -> Result<Qbft, NodeError> {
@@ -194,7 +211,9 @@ fn engine(config: &NodeConfig, chain: &Chain, key: &NodeSecretKey) -> Result<Qbf
     let qbft = QbftConfig {
         genesis_hash: chain.spec.genesis_hash,
         own_key,
-        operator: validator.map(|validator| validator.operator).unwrap_or_default(),
+        operator: validator
+            .map(|validator| validator.operator)
+            .unwrap_or_default(),
         parameters,
         observe_only: record.is_none(),
         accept_lost_record: config.consensus.vote_without_record,
@@ -222,16 +241,33 @@ struct Wiring<'a> {
 
 impl Wiring<'_> {
     async fn start(self) -> Result<Node, NodeError> {
-        let Self { config, chain, own_key, network, events, metrics_listener, engine, admission } =
-            self;
+        let Self {
+            config,
+            chain,
+            own_key,
+            network,
+            events,
+            metrics_listener,
+            engine,
+            admission,
+        } = self;
         let (stop, stopping) = watch::channel(false);
         let sync_wanted = Arc::new(Notify::new());
-        let (driver, driver_handle, status) =
-            Driver::new(chain.clone(), Box::new(engine), network.clone(), own_key, sync_wanted.clone());
+        let (driver, driver_handle, status) = Driver::new(
+            chain.clone(),
+            Box::new(engine),
+            network.clone(),
+            own_key,
+            sync_wanted.clone(),
+        );
         let (transactions, queues) =
             Transactions::new(chain.clone(), driver_handle.clone(), network.clone());
-        let (sync, progress) =
-            Sync::new(chain.clone(), driver_handle.clone(), network.clone(), sync_wanted.clone());
+        let (sync, progress) = Sync::new(
+            chain.clone(),
+            driver_handle.clone(),
+            network.clone(),
+            sync_wanted.clone(),
+        );
         let view = View {
             chain: chain.clone(),
             transactions: transactions.clone(),
@@ -251,8 +287,12 @@ impl Wiring<'_> {
             transactions: transactions.clone(),
             sync_wanted,
         };
-        let monitoring =
-            Monitoring { chain: chain.clone(), network: network.clone(), own_key, status };
+        let monitoring = Monitoring {
+            chain: chain.clone(),
+            network: network.clone(),
+            own_key,
+            status,
+        };
         let head = chain.head();
         let name = admission.name_of(&own_key).unwrap_or_default();
         info!(name, key = %own_key, height = %head.height, head = %head.hash,
@@ -268,11 +308,29 @@ impl Wiring<'_> {
         };
         spawn(Box::pin(peers.run(events, stopping.clone())));
         spawn(Box::pin(sync.run(stopping.clone())));
-        spawn(Box::pin(transactions.clone().run_announcements(stopping.clone())));
-        spawn(Box::pin(transactions.run_received(queues.inbox, stopping.clone())));
-        spawn(Box::pin(transactions::run_gossip(network.clone(), queues.outbox, stopping.clone())));
+        spawn(Box::pin(
+            transactions.clone().run_announcements(stopping.clone()),
+        ));
+        spawn(Box::pin(
+            transactions.run_received(queues.inbox, stopping.clone()),
+        ));
+        spawn(Box::pin(transactions::run_gossip(
+            network.clone(),
+            queues.outbox,
+            stopping.clone(),
+        )));
         spawn(Box::pin(admission.run(network.clone(), stopping.clone())));
-        spawn(Box::pin(monitoring::run(metrics_listener, monitoring, stopping)));
-        Ok(Node { stop, tasks, rpc, network, store })
+        spawn(Box::pin(monitoring::run(
+            metrics_listener,
+            monitoring,
+            stopping,
+        )));
+        Ok(Node {
+            stop,
+            tasks,
+            rpc,
+            network,
+            store,
+        })
     }
 }

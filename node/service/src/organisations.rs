@@ -28,12 +28,20 @@ pub(crate) struct Organisations {
 impl Organisations {
     pub(crate) fn new(store: Store, executor: Arc<Executor>) -> Self {
         let identity = executor.spec().contracts.get("identity").copied();
-        Self { store, executor, identity, remembered: Mutex::default() }
+        Self {
+            store,
+            executor,
+            identity,
+            remembered: Mutex::default(),
+        }
     }
 
     /// Forgets what a block may have changed.
     pub(crate) fn on_block(&self, changes: &StateChanges) {
-        if self.identity.is_some_and(|identity| changes.accounts.contains_key(&identity)) {
+        if self
+            .identity
+            .is_some_and(|identity| changes.accounts.contains_key(&identity))
+        {
             self.remembered.lock().clear();
         }
     }
@@ -49,7 +57,10 @@ impl Organisations {
         };
         let head = self.store.head();
         let environment = self.executor.environment_of(&head.header);
-        let outcome = self.executor.call(&self.store.state(), environment, &request).ok()?;
+        let outcome = self
+            .executor
+            .call(&self.store.state(), environment, &request)
+            .ok()?;
         let answer = outcome.is_success().then_some(outcome.output)?;
         let organisation = B256::try_from(answer.as_ref()).ok()?;
         (organisation != B256::from(U256::ZERO)).then_some(organisation)

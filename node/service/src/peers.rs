@@ -1,8 +1,6 @@
 //! What peers say, handed to whom it concerns.
 
-use crate::{
-    chain::Chain, driver::DriverHandle, sync, transactions::Transactions,
-};
+use crate::{chain::Chain, driver::DriverHandle, sync, transactions::Transactions};
 use medina_consensus::Input;
 use medina_network::{NetworkEvent, NetworkEvents};
 use medina_types::{Height, NodePublicKey, wire::PeerMessage};
@@ -23,11 +21,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Runs until the network or the node stops.
-    pub(crate) async fn run(
-        self,
-        mut events: NetworkEvents,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub(crate) async fn run(self, mut events: NetworkEvents, mut stop: watch::Receiver<bool>) {
         let answers = Arc::new(Semaphore::new(SYNC_ANSWERS_AT_ONCE));
         loop {
             let event = tokio::select! {
@@ -53,7 +47,9 @@ impl Peers {
             }
             NetworkEvent::PeerDisconnected { key } => {
                 info!(peer = %key, "peer disconnected");
-                self.driver.fact(Input::PeerDisconnected { peer: key }).await;
+                self.driver
+                    .fact(Input::PeerDisconnected { peer: key })
+                    .await;
             }
             NetworkEvent::Message { from, message } => self.on_message(from, message).await,
             NetworkEvent::Gossip { from, transactions } => {
@@ -67,7 +63,9 @@ impl Peers {
             NetworkEvent::SyncRequested { request, reply, .. } => {
                 let (chain, answers) = (self.chain.clone(), answers.clone());
                 tokio::spawn(async move {
-                    let Ok(_permit) = answers.acquire_owned().await else { return };
+                    let Ok(_permit) = answers.acquire_owned().await else {
+                        return;
+                    };
                     let answer = tokio::task::spawn_blocking(move || sync::serve(&chain, request));
                     if let Ok(response) = answer.await {
                         reply.send(response);
@@ -87,8 +85,17 @@ impl Peers {
     async fn on_message(&self, from: NodePublicKey, message: PeerMessage) {
         match message {
             PeerMessage::Consensus(bytes) => {
-                if self.chain.head().context.validators.index_of_key(&from).is_some() {
-                    self.driver.fact(Input::MessageReceived { from, bytes }).await;
+                if self
+                    .chain
+                    .head()
+                    .context
+                    .validators
+                    .index_of_key(&from)
+                    .is_some()
+                {
+                    self.driver
+                        .fact(Input::MessageReceived { from, bytes })
+                        .await;
                 }
             }
             PeerMessage::Transactions(encoded) => {

@@ -60,7 +60,17 @@ impl Sync {
     ) -> (Self, watch::Receiver<Option<SyncProgress>>) {
         let (progress, seen) = watch::channel(None);
         let turn = std::sync::atomic::AtomicUsize::new(0);
-        (Self { chain, driver, network, wanted, progress, turn }, seen)
+        (
+            Self {
+                chain,
+                driver,
+                network,
+                wanted,
+                progress,
+                turn,
+            },
+            seen,
+        )
     }
 
     /// Runs until told to stop.
@@ -93,14 +103,22 @@ impl Sync {
         let before = self.chain.head().height;
         match self.peers_ahead().first() {
             None => return,
-            Some(best) if best.status.height == before.next() => self.wait_for_consensus(before).await,
+            Some(best) if best.status.height == before.next() => {
+                self.wait_for_consensus(before).await
+            }
             Some(_) => {}
         }
         let mut imported_any = false;
         while let Some(best) = self.peers_ahead().first().map(|peer| peer.status.height) {
             let from = self.chain.head().height;
-            let started_at = self.progress.borrow().map_or(from, |progress| progress.started_at);
-            self.progress.send_replace(Some(SyncProgress { started_at, target: best }));
+            let started_at = self
+                .progress
+                .borrow()
+                .map_or(from, |progress| progress.started_at);
+            self.progress.send_replace(Some(SyncProgress {
+                started_at,
+                target: best,
+            }));
             if !self.fetch_and_import().await {
                 break;
             }
@@ -121,23 +139,33 @@ impl Sync {
     /// One sweep over the missing ranges; false when nothing could be imported.
     async fn fetch_and_import(&self) -> bool {
         let peers = self.peers_ahead();
-        let Some(target) = peers.first().map(|peer| peer.status.height) else { return false };
+        let Some(target) = peers.first().map(|peer| peer.status.height) else {
+            return false;
+        };
         let mut next = self.chain.head().height.next();
         let mut ranges = FuturesOrdered::new();
         let mut imported = false;
         loop {
             while ranges.len() < RANGES_IN_FLIGHT && next <= target {
                 let request = self.range_from(next, target);
-                let able: Vec<_> = peers.iter().filter(|peer| peer.status.height >= next).collect();
+                let able: Vec<_> = peers
+                    .iter()
+                    .filter(|peer| peer.status.height >= next)
+                    .collect();
                 let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(peer) = able.get(turn % able.len().max(1)) else { break };
+                let Some(peer) = able.get(turn % able.len().max(1)) else {
+                    break;
+                };
                 next = Height(next.0 + request.count);
                 ranges.push_back(self.download(peer.key, request));
             }
-            let Some(range) = ranges.next().await else { return imported };
-            let complete = range.answer.as_ref().is_ok_and(|answer| {
-                answer.blocks.len() as u64 == range.request.count
-            });
+            let Some(range) = ranges.next().await else {
+                return imported;
+            };
+            let complete = range
+                .answer
+                .as_ref()
+                .is_ok_and(|answer| answer.blocks.len() as u64 == range.request.count);
             if !self.import(range).await {
                 return imported;
             }
@@ -156,12 +184,20 @@ impl Sync {
 
     async fn download(&self, peer: NodePublicKey, request: SyncRequest) -> Range {
         let answer = self.network.request_blocks(peer, request).await;
-        Range { peer, request, answer }
+        Range {
+            peer,
+            request,
+            answer,
+        }
     }
 
     /// Imports one downloaded range; false when it was of no use.
     async fn import(&self, range: Range) -> bool {
-        let Range { peer, request, answer } = range;
+        let Range {
+            peer,
+            request,
+            answer,
+        } = range;
         let blocks = match answer {
             Ok(response) => response.blocks,
             Err(error) => {
@@ -171,7 +207,8 @@ impl Sync {
             }
         };
         if blocks.is_empty() || blocks.len() as u64 > request.count {
-            self.network.disconnect(peer, "sent another number of blocks than asked for");
+            self.network
+                .disconnect(peer, "sent another number of blocks than asked for");
             return false;
         }
         match self.import_blocks(blocks).await {
@@ -192,10 +229,13 @@ impl Sync {
             })
             .collect();
         let decoded = decoded.map_err(|error| ImportFailure::Peer(error.to_string()))?;
-        self.driver.import(decoded).await.map_err(|error| match error {
-            ImportError::Stopped => ImportFailure::Stopping,
-            other => ImportFailure::Peer(other.to_string()),
-        })
+        self.driver
+            .import(decoded)
+            .await
+            .map_err(|error| match error {
+                ImportError::Stopped => ImportFailure::Stopping,
+                other => ImportFailure::Peer(other.to_string()),
+            })
     }
 }
 
@@ -210,7 +250,9 @@ pub(crate) fn serve(chain: &Chain, request: SyncRequest) -> SyncResponse {
     let mut response = SyncResponse::default();
     let mut bytes = 0;
     for height in (request.from.0..request.from.0.saturating_add(count)).map(Height) {
-        let Some(certified) = certified_block(chain, height) else { break };
+        let Some(certified) = certified_block(chain, height) else {
+            break;
+        };
         bytes += certified.block.len();
         if bytes > limits::SYNC_RESPONSE_BYTES_MAX && !response.blocks.is_empty() {
             break;

@@ -13,7 +13,8 @@ use tracing_subscriber::EnvFilter;
 pub fn start_logging(level: &str) -> Result<(), String> {
     // The JSON-RPC library warns about every bad request, parameters included: a
     // caller could fill the disk with that.
-    let level = format!("{level},jsonrpsee_server=error,jsonrpsee_core=error,jsonrpsee-server=error");
+    let level =
+        format!("{level},jsonrpsee_server=error,jsonrpsee_core=error,jsonrpsee-server=error");
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
         Err(_) => EnvFilter::try_new(&level).map_err(|error| {

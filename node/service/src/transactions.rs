@@ -71,8 +71,21 @@ impl Transactions {
         let (outbox, outgoing) = mpsc::channel(OUTBOX_LENGTH);
         let (inbox, incoming) = mpsc::channel(INBOX_LENGTH);
         let (pending, _) = broadcast::channel(PENDING_BUFFERED);
-        let queues = Queues { outbox: outgoing, inbox: incoming };
-        (Self { chain, driver, network, outbox, inbox, pending }, queues)
+        let queues = Queues {
+            outbox: outgoing,
+            inbox: incoming,
+        };
+        (
+            Self {
+                chain,
+                driver,
+                network,
+                outbox,
+                inbox,
+                pending,
+            },
+            queues,
+        )
     }
 
     /// Transactions as they enter the pool.
@@ -92,10 +105,17 @@ impl Transactions {
         Ok(outcome.hash)
     }
 
-    fn add(&self, transaction: RecoveredTransaction, origin: Origin) -> Result<AddOutcome, PoolError> {
+    fn add(
+        &self,
+        transaction: RecoveredTransaction,
+        origin: Origin,
+    ) -> Result<AddOutcome, PoolError> {
         let accounts = HeadAccounts(&self.chain.store);
         let now_ms = self.chain.clock.now_ms();
-        let outcome = self.chain.pool.add(&accounts, transaction, now_ms, origin)?;
+        let outcome = self
+            .chain
+            .pool
+            .add(&accounts, transaction, now_ms, origin)?;
         if let Some(transaction) = self.chain.pool.get(&outcome.hash) {
             // Nobody listening is no failure.
             let _ = self.pending.send(transaction);
@@ -125,11 +145,14 @@ impl Transactions {
                 _ = stop.wait_for(|stop| *stop) => return,
                 received = inbox.recv() => received,
             };
-            let Some(Received { from, encoded }) = received else { return };
+            let Some(Received { from, encoded }) = received else {
+                return;
+            };
             let this = self.clone();
             let result = tokio::task::spawn_blocking(move || this.add_received(encoded)).await;
             if let Ok(Err(error)) = result {
-                self.network.disconnect(from, &format!("sent a bad transaction: {error}"));
+                self.network
+                    .disconnect(from, &format!("sent a bad transaction: {error}"));
             }
         }
     }
@@ -139,8 +162,10 @@ impl Transactions {
             .into_iter()
             .filter(|bytes| !self.chain.pool.contains(&keccak256(bytes)))
             .collect();
-        let decoded: Result<Vec<_>, _> =
-            unknown.par_iter().map(|bytes| RecoveredTransaction::decode(bytes)).collect();
+        let decoded: Result<Vec<_>, _> = unknown
+            .par_iter()
+            .map(|bytes| RecoveredTransaction::decode(bytes))
+            .collect();
         for transaction in decoded? {
             let hash = transaction.hash();
             if let Err(error) = self.add(transaction, Origin::Peer) {
@@ -162,7 +187,8 @@ impl Transactions {
             .map(|hash| hash.0)
             .collect();
         if !missing.is_empty() {
-            self.network.send(from, PeerMessage::GetTransactions(missing));
+            self.network
+                .send(from, PeerMessage::GetTransactions(missing));
         }
     }
 
@@ -202,7 +228,8 @@ impl Transactions {
                 continue;
             }
             for peer in self.network.peers() {
-                self.network.send(peer.key, PeerMessage::PoolHashes(hashes.clone()));
+                self.network
+                    .send(peer.key, PeerMessage::PoolHashes(hashes.clone()));
             }
         }
     }

@@ -60,13 +60,19 @@ impl NodeView for View {
     }
 
     fn identity(&self) -> NodeIdentity {
-        NodeIdentity { key: self.own_key, p2p: self.p2p }
+        NodeIdentity {
+            key: self.own_key,
+            p2p: self.p2p,
+        }
     }
 
     fn peers(&self) -> Vec<PeerSummary> {
         let summary = |peer: medina_network::PeerInfo| PeerSummary {
             key: peer.key,
-            address: peer.address.map(|address| address.to_string()).unwrap_or_default(),
+            address: peer
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             height: Some(peer.status.height),
             head: Some(B256::from(peer.status.head)),
             latency: peer.latency,
@@ -78,8 +84,10 @@ impl NodeView for View {
     fn sync_progress(&self) -> Option<SyncProgress> {
         let progress = (*self.progress.borrow())?;
         let behind = progress.target.0.saturating_sub(self.chain.head().height.0);
-        (behind >= SYNCING_FROM_BLOCKS)
-            .then_some(SyncProgress { starting: progress.started_at, highest: progress.target })
+        (behind >= SYNCING_FROM_BLOCKS).then_some(SyncProgress {
+            starting: progress.started_at,
+            highest: progress.target,
+        })
     }
 
     fn consensus(&self) -> Option<ConsensusSummary> {

@@ -70,8 +70,9 @@ impl RecoveredTransaction {
     /// # Errors
     /// [`TransactionDecodeError::BadSignature`].
     pub fn recover(transaction: Transaction) -> Result<Self, TransactionDecodeError> {
-        let sender =
-            transaction.recover_signer().map_err(|_| TransactionDecodeError::BadSignature)?;
+        let sender = transaction
+            .recover_signer()
+            .map_err(|_| TransactionDecodeError::BadSignature)?;
         Ok(Self::new_unchecked(transaction, sender))
     }
 
@@ -80,7 +81,11 @@ impl RecoveredTransaction {
     #[must_use]
     pub fn new_unchecked(transaction: Transaction, sender: Address) -> Self {
         let encoded_length = transaction.encode_2718_len();
-        Self { transaction, sender, encoded_length }
+        Self {
+            transaction,
+            sender,
+            encoded_length,
+        }
     }
 
     /// The signed transaction.
@@ -211,7 +216,10 @@ impl RecoveredBlock {
     #[must_use]
     pub fn new_unchecked(sealed: SealedBlock, senders: Vec<Address>) -> Self {
         debug_assert_eq!(sealed.transactions().len(), senders.len());
-        Self { sealed, senders: senders.into() }
+        Self {
+            sealed,
+            senders: senders.into(),
+        }
     }
 
     /// Its hash.
@@ -234,7 +242,10 @@ impl RecoveredBlock {
 
     /// Transactions with their senders, in order.
     pub fn transactions(&self) -> impl ExactSizeIterator<Item = (&Transaction, Address)> {
-        self.sealed.transactions().iter().zip(self.senders.iter().copied())
+        self.sealed
+            .transactions()
+            .iter()
+            .zip(self.senders.iter().copied())
     }
 }
 
@@ -244,7 +255,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn empty_block() -> Block {
-        let header = Header { number: 3, base_fee_per_gas: Some(0), ..Header::default() };
+        let header = Header {
+            number: 3,
+            base_fee_per_gas: Some(0),
+            ..Header::default()
+        };
         Block::new(header, alloy_consensus::BlockBody::default())
     }
 
@@ -254,15 +269,24 @@ mod tests {
         let mut bytes = sealed.encode().to_vec();
         assert_eq!(SealedBlock::decode(&bytes), Ok(sealed));
         bytes.push(0);
-        assert!(matches!(SealedBlock::decode(&bytes), Err(BlockDecodeError::Malformed(_))));
+        assert!(matches!(
+            SealedBlock::decode(&bytes),
+            Err(BlockDecodeError::Malformed(_))
+        ));
     }
 
     #[test]
     fn blob_and_oversized_transactions_are_named_as_such() {
-        assert_eq!(RecoveredTransaction::decode(&[3, 0xc0]), Err(TransactionDecodeError::Blob));
+        assert_eq!(
+            RecoveredTransaction::decode(&[3, 0xc0]),
+            Err(TransactionDecodeError::Blob)
+        );
         let large = vec![2; limits::TRANSACTION_BYTES_MAX + 1];
         let error = RecoveredTransaction::decode(&large);
-        assert!(matches!(error, Err(TransactionDecodeError::TooLarge { .. })));
+        assert!(matches!(
+            error,
+            Err(TransactionDecodeError::TooLarge { .. })
+        ));
     }
 
     proptest! {

@@ -23,7 +23,9 @@ pub fn commit_message(genesis: B256, height: Height, round: Round, block: B256) 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Bitmap and signature list disagree, or the bitmap names nobody of the set.
-    #[error("certificate names {signers} signers of {validators} validators with {signatures} signatures")]
+    #[error(
+        "certificate names {signers} signers of {validators} validators with {signatures} signatures"
+    )]
     Malformed {
         /// Bits set.
         signers: u32,
@@ -60,8 +62,10 @@ impl Certificate {
     /// Gathers votes (index in the set, signature); a repeated index counts once.
     #[must_use]
     pub fn new(round: Round, votes: impl IntoIterator<Item = (usize, NodeSignature)>) -> Self {
-        let votes: std::collections::BTreeMap<_, _> =
-            votes.into_iter().filter(|(index, _)| *index < limits::VALIDATORS_MAX).collect();
+        let votes: std::collections::BTreeMap<_, _> = votes
+            .into_iter()
+            .filter(|(index, _)| *index < limits::VALIDATORS_MAX)
+            .collect();
         Self {
             round,
             signers: votes.keys().fold(0, |bits, index| bits | 1 << index),
@@ -91,9 +95,11 @@ impl Certificate {
         block: B256,
         set: &ValidatorSet,
     ) -> Result<(), CertificateError> {
-        self.verify_with(set, |key, message, signature| key.verify(message, signature).is_ok(), || {
-            commit_message(genesis, height, self.round, block)
-        })
+        self.verify_with(
+            set,
+            |key, message, signature| key.verify(message, signature).is_ok(),
+            || commit_message(genesis, height, self.round, block),
+        )
     }
 
     /// As [`Self::verify`] with another signature scheme, for simulations.
@@ -137,12 +143,19 @@ impl BorshDeserialize for Certificate {
         let count = u32::deserialize_reader(reader)?;
         if count != signers.count_ones() {
             let text = "certificate bitmap and signature count disagree";
-            return Err(borsh::io::Error::new(borsh::io::ErrorKind::InvalidData, text));
+            return Err(borsh::io::Error::new(
+                borsh::io::ErrorKind::InvalidData,
+                text,
+            ));
         }
         let signatures = (0..count)
             .map(|_| NodeSignature::deserialize_reader(reader))
             .collect::<Result<_, _>>()?;
-        Ok(Self { round, signers, signatures })
+        Ok(Self {
+            round,
+            signers,
+            signatures,
+        })
     }
 }
 
@@ -167,7 +180,10 @@ mod tests {
     #[test]
     fn quorum_of_distinct_signers_is_required() {
         let set = set_of(4);
-        assert_eq!(certificate(&[0, 1, 3]).verify(GENESIS, Height(5), BLOCK, &set), Ok(()));
+        assert_eq!(
+            certificate(&[0, 1, 3]).verify(GENESIS, Height(5), BLOCK, &set),
+            Ok(())
+        );
         let twice = certificate(&[0, 1, 1]).verify(GENESIS, Height(5), BLOCK, &set);
         assert_eq!(twice, Err(CertificateError::NoQuorum { got: 2, quorum: 3 }));
     }
@@ -177,7 +193,10 @@ mod tests {
         let set = set_of(4);
         let votes = [vote(0, Round(1)), vote(1, Round(1)), vote(2, Round(0))];
         let mixed = Certificate::new(Round(1), votes).verify(GENESIS, Height(5), BLOCK, &set);
-        assert_eq!(mixed, Err(CertificateError::BadSignature(secret(2).public_key())));
+        assert_eq!(
+            mixed,
+            Err(CertificateError::BadSignature(secret(2).public_key()))
+        );
         let whole = certificate(&[0, 1, 2]);
         assert!(whole.verify(GENESIS, Height(6), BLOCK, &set).is_err());
         assert!(whole.verify(BLOCK, Height(5), BLOCK, &set).is_err());

@@ -9,7 +9,9 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The text is not the expected number of hexadecimal digits.
-    #[error("a node key is {expected} hexadecimal digits (0x prefix allowed), got {got} characters")]
+    #[error(
+        "a node key is {expected} hexadecimal digits (0x prefix allowed), got {got} characters"
+    )]
     BadHex {
         /// Digits expected.
         expected: usize,
@@ -25,9 +27,7 @@ pub enum KeyError {
 }
 
 /// Public half of a node key, 32 bytes.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct NodePublicKey(pub [u8; 32]);
 
 impl NodePublicKey {
@@ -94,7 +94,11 @@ pub struct NodeSignature(pub [u8; 64]);
 
 impl fmt::Debug for NodeSignature {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "NodeSignature({}…)", alloy_primitives::hex::encode(&self.0[..4]))
+        write!(
+            formatter,
+            "NodeSignature({}…)",
+            alloy_primitives::hex::encode(&self.0[..4])
+        )
     }
 }
 
@@ -145,8 +149,10 @@ impl fmt::Debug for NodeSecretKey {
 fn parse_hex32(text: &str) -> Result<[u8; 32], KeyError> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let mut bytes = [0; 32];
-    alloy_primitives::hex::decode_to_slice(digits, &mut bytes)
-        .map_err(|_| KeyError::BadHex { expected: 64, got: digits.chars().count() })?;
+    alloy_primitives::hex::decode_to_slice(digits, &mut bytes).map_err(|_| KeyError::BadHex {
+        expected: 64,
+        got: digits.chars().count(),
+    })?;
     Ok(bytes)
 }
 
@@ -159,9 +165,15 @@ mod tests {
         let key = NodeSecretKey::from_bytes([7; 32]);
         let signature = key.sign(b"block");
         assert_eq!(key.public_key().verify(b"block", &signature), Ok(()));
-        assert_eq!(key.public_key().verify(b"other", &signature), Err(KeyError::BadSignature));
+        assert_eq!(
+            key.public_key().verify(b"other", &signature),
+            Err(KeyError::BadSignature)
+        );
         let other = NodeSecretKey::from_bytes([8; 32]).public_key();
-        assert_eq!(other.verify(b"block", &signature), Err(KeyError::BadSignature));
+        assert_eq!(
+            other.verify(b"block", &signature),
+            Err(KeyError::BadSignature)
+        );
     }
 
     #[test]
@@ -174,7 +186,13 @@ mod tests {
     fn public_key_text_reads_back() {
         let key = NodeSecretKey::from_bytes([9; 32]).public_key();
         assert_eq!(key.to_string().parse(), Ok(key));
-        assert!(matches!("0x12".parse::<NodePublicKey>(), Err(KeyError::BadHex { .. })));
-        assert_eq!("00".repeat(32).parse::<NodePublicKey>(), Err(KeyError::NotAKey));
+        assert!(matches!(
+            "0x12".parse::<NodePublicKey>(),
+            Err(KeyError::BadHex { .. })
+        ));
+        assert_eq!(
+            "00".repeat(32).parse::<NodePublicKey>(),
+            Err(KeyError::NotAKey)
+        );
     }
 }

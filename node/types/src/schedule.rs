@@ -54,7 +54,10 @@ impl ProposerSchedule {
     /// Schedule of a fresh chain: everybody in good standing, first validator first.
     #[must_use]
     pub fn new(set: &ValidatorSet) -> Self {
-        Self { start: 0, standings: vec![Standing::default(); set.len()] }
+        Self {
+            start: 0,
+            standings: vec![Standing::default(); set.len()],
+        }
     }
 
     /// Indices of the set in the order in which they propose at this height.
@@ -88,17 +91,27 @@ impl ProposerSchedule {
             after.standings[proposer] = Standing::default();
             after.start = u32::try_from((proposer + 1) % set.len()).unwrap_or(0);
         }
-        if set == next { after } else { after.carried_to(set, next) }
+        if set == next {
+            after
+        } else {
+            after.carried_to(set, next)
+        }
     }
 
     /// Keeps the standing of everybody who stays, by key.
     fn carried_to(&self, set: &ValidatorSet, next: &ValidatorSet) -> Self {
         let standing = |validator: &Validator| {
-            set.index_of_key(&validator.key).map(|index| self.standings[index]).unwrap_or_default()
+            set.index_of_key(&validator.key)
+                .map(|index| self.standings[index])
+                .unwrap_or_default()
         };
-        let first = set.get(self.start as usize).and_then(|v| next.index_of_key(&v.key));
+        let first = set
+            .get(self.start as usize)
+            .and_then(|v| next.index_of_key(&v.key));
         Self {
-            start: first.and_then(|index| u32::try_from(index).ok()).unwrap_or(0),
+            start: first
+                .and_then(|index| u32::try_from(index).ok())
+                .unwrap_or(0),
             standings: next.validators().iter().map(standing).collect(),
         }
     }
@@ -119,7 +132,10 @@ impl HeightContext {
     #[must_use]
     pub fn genesis(validators: ValidatorSet) -> Self {
         let schedule = ProposerSchedule::new(&validators);
-        Self { validators, schedule }
+        Self {
+            validators,
+            schedule,
+        }
     }
 
     /// proposer(h, r): validator number r of the order, wrapping around.
@@ -132,8 +148,13 @@ impl HeightContext {
     /// Context of the next height after the block at `height`.
     #[must_use]
     pub fn after(&self, height: Height, beneficiary: Address, next: ValidatorSet) -> Self {
-        let schedule = self.schedule.after(height, beneficiary, &self.validators, &next);
-        Self { validators: next, schedule }
+        let schedule = self
+            .schedule
+            .after(height, beneficiary, &self.validators, &next);
+        Self {
+            validators: next,
+            schedule,
+        }
     }
 }
 
@@ -146,7 +167,10 @@ impl BorshDeserialize for HeightContext {
         let count = context.validators.len();
         if context.schedule.standings.len() != count || context.schedule.start as usize >= count {
             let text = "proposer schedule does not fit its validator set";
-            return Err(borsh::io::Error::new(borsh::io::ErrorKind::InvalidData, text));
+            return Err(borsh::io::Error::new(
+                borsh::io::ErrorKind::InvalidData,
+                text,
+            ));
         }
         Ok(context)
     }
@@ -185,7 +209,14 @@ mod tests {
                 Some(operator)
             })
             .collect();
-        assert_eq!(proposers, set_of(4).validators().iter().map(|v| v.operator).collect::<Vec<_>>());
+        assert_eq!(
+            proposers,
+            set_of(4)
+                .validators()
+                .iter()
+                .map(|v| v.operator)
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]

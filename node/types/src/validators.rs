@@ -69,7 +69,10 @@ impl ValidatorSet {
         }
         if validators.len() > limits::VALIDATORS_MAX {
             let got = validators.len();
-            return Err(ValidatorSetError::TooMany { max: limits::VALIDATORS_MAX, got });
+            return Err(ValidatorSetError::TooMany {
+                max: limits::VALIDATORS_MAX,
+                got,
+            });
         }
         for (index, validator) in validators.iter().enumerate() {
             for earlier in &validators[..index] {
@@ -112,7 +115,9 @@ impl ValidatorSet {
     /// Index of an operator account in this set.
     #[must_use]
     pub fn index_of_operator(&self, operator: &Address) -> Option<usize> {
-        self.0.iter().position(|validator| validator.operator == *operator)
+        self.0
+            .iter()
+            .position(|validator| validator.operator == *operator)
     }
 
     /// Votes that decide: ceil(2n/3) distinct validators (QBFT formal
@@ -136,15 +141,17 @@ impl BorshDeserialize for ValidatorSet {
         if count as usize > limits::VALIDATORS_MAX {
             return Err(invalid(format!("validator set of {count} entries")));
         }
-        let validators =
-            (0..count).map(|_| Validator::deserialize_reader(reader)).collect::<Result<_, _>>()?;
+        let validators = (0..count)
+            .map(|_| Validator::deserialize_reader(reader))
+            .collect::<Result<_, _>>()?;
         Self::new(validators).map_err(|error| invalid(error.to_string()))
     }
 }
 
 impl<'de> Deserialize<'de> for ValidatorSet {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(<Vec<Validator> as Deserialize>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        Self::new(<Vec<Validator> as Deserialize>::deserialize(deserializer)?)
+            .map_err(serde::de::Error::custom)
     }
 }
 

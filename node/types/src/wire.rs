@@ -91,7 +91,10 @@ pub fn encode<T: BorshSerialize>(message: &T) -> Vec<u8> {
 /// See [`WireError`].
 pub fn decode<T: BorshDeserialize>(bytes: &[u8], bytes_max: usize) -> Result<T, WireError> {
     if bytes.len() > bytes_max {
-        return Err(WireError::TooLarge { got: bytes.len(), max: bytes_max });
+        return Err(WireError::TooLarge {
+            got: bytes.len(),
+            max: bytes_max,
+        });
     }
     borsh::from_slice(bytes).map_err(|error| WireError::Malformed(error.to_string()))
 }
@@ -118,7 +121,10 @@ impl PeerMessage {
             Self::Status(_) | Self::Transactions(_) => limits::PEER_MESSAGE_BYTES_MAX,
         };
         if bytes.len() > max {
-            return Err(WireError::TooLarge { got: bytes.len(), max });
+            return Err(WireError::TooLarge {
+                got: bytes.len(),
+                max,
+            });
         }
         Ok(message)
     }
@@ -128,7 +134,12 @@ impl PeerStatus {
     /// Status of a node with this head.
     #[must_use]
     pub fn new(genesis: B256, height: Height, head: B256) -> Self {
-        Self { protocol: PROTOCOL_VERSION, genesis: genesis.0, height, head: head.0 }
+        Self {
+            protocol: PROTOCOL_VERSION,
+            genesis: genesis.0,
+            height,
+            head: head.0,
+        }
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) async fn run(args: DemoArgs, output: Output) -> Outcome {
         asked = asked_to_stop() => asked.and(Err(Failure::new("stopped before the end"))),
     };
     stage.close();
+    stage.report.is_complete = told.is_ok();
     if let Some(network) = network {
         DemoNetwork::stop(network).await;
     }

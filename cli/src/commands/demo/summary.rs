@@ -73,7 +73,7 @@ pub(crate) fn summary(report: &Report) -> String {
     let verdict = if report.is_ok() {
         "every step held"
     } else {
-        "A STEP DID NOT HOLD"
+        "THE STORY DID NOT COME TO ITS END"
     };
     format!(
         "\n{}\n\n{facts}\n{}\n\n{verdict}",
