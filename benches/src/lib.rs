@@ -1,3 +1,4 @@
 //! Micro benchmarks and the load generator.
 
+pub mod bound;
 pub mod load;

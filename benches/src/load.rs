@@ -32,6 +32,9 @@ const BATCH: usize = 100;
 const BATCHES_IN_FLIGHT: usize = 8;
 /// Time between two looks at the senders' nonces.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
+/// Pause before each single transfer: the network is idle again, and the
+/// shortest time between two blocks has passed.
+const IDLE_PAUSE: Duration = Duration::from_millis(150);
 /// How long a load may take to be included.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -115,7 +118,7 @@ impl LoadGenerator {
     /// # Errors
     /// See [`LoadError`].
     pub async fn connect(urls: Vec<String>) -> Result<Self, LoadError> {
-        let senders = (0..ACCOUNTS).map(sender).collect::<Result<_, _>>()?;
+        let senders = senders()?;
         let client = reqwest::Client::new();
         let mut generator = Self {
             client,
@@ -133,7 +136,8 @@ impl LoadGenerator {
         Ok(generator)
     }
 
-    /// Sends `count` transfers, each after the receipt of the one before.
+    /// Sends `count` transfers to an idle network, each a pause after the receipt
+    /// of the one before.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -142,6 +146,7 @@ impl LoadGenerator {
         let mut times = Vec::new();
         for nonce in first..first + count {
             let encoded = self.transfer(0, nonce)?;
+            tokio::time::sleep(IDLE_PAUSE).await;
             let started = Instant::now();
             let params = json!([encoded]);
             let hash = self.call(0, "eth_sendRawTransaction", params).await?;
@@ -236,28 +241,10 @@ impl LoadGenerator {
         }
     }
 
-    /// One signed transfer of one base unit, as hexadecimal text.
     fn transfer(&self, sender: usize, nonce: u64) -> Result<String, LoadError> {
-        let recipient = self.senders[(sender + 1) % self.senders.len()].address();
-        let call = transferCall {
-            to: recipient,
-            amount: U256::from(1),
-        };
-        let transaction = TxEip1559 {
-            chain_id: self.chain_id,
-            nonce,
-            gas_limit: TRANSFER_GAS,
-            to: TxKind::Call(self.token),
-            input: Bytes::from(call.abi_encode()),
-            ..TxEip1559::default()
-        };
-        let signature = self.senders[sender]
-            .sign_hash_sync(&transaction.signature_hash())
-            .map_err(|error| LoadError::Signing(error.to_string()))?;
-        let signed = TxEnvelope::from(transaction.into_signed(signature));
-        Ok(hex::encode_prefixed(signed.encoded_2718()))
+        let signed = signed_transfer(&self.senders, sender, nonce, self.token, self.chain_id)?;
+        Ok(hex::encode_prefixed(signed))
     }
-
     async fn nonce(&self, sender: usize) -> Result<u64, LoadError> {
         let address = self.senders[sender].address();
         self.number("eth_getTransactionCount", json!([address, "latest"]))
@@ -284,6 +271,44 @@ impl LoadGenerator {
             None => Ok(answer["result"].clone()),
         }
     }
+}
+
+/// The test accounts.
+///
+/// # Errors
+/// [`LoadError::Signing`].
+pub fn senders() -> Result<Vec<PrivateKeySigner>, LoadError> {
+    (0..ACCOUNTS).map(sender).collect()
+}
+
+/// EIP-2718 bytes of a transfer of one base unit to the next account.
+///
+/// # Errors
+/// [`LoadError::Signing`].
+pub fn signed_transfer(
+    senders: &[PrivateKeySigner],
+    sender: usize,
+    nonce: u64,
+    token: Address,
+    chain_id: u64,
+) -> Result<Vec<u8>, LoadError> {
+    let recipient = senders[(sender + 1) % senders.len()].address();
+    let call = transferCall {
+        to: recipient,
+        amount: U256::from(1),
+    };
+    let transaction = TxEip1559 {
+        chain_id,
+        nonce,
+        gas_limit: TRANSFER_GAS,
+        to: TxKind::Call(token),
+        input: Bytes::from(call.abi_encode()),
+        ..TxEip1559::default()
+    };
+    let signature = senders[sender]
+        .sign_hash_sync(&transaction.signature_hash())
+        .map_err(|error| LoadError::Signing(error.to_string()))?;
+    Ok(TxEnvelope::from(transaction.into_signed(signature)).encoded_2718())
 }
 
 fn sender(index: u32) -> Result<PrivateKeySigner, LoadError> {

@@ -66,6 +66,7 @@ fn command(folder: &Path, line: &str) -> Command {
         .args(line.split_whitespace())
         .current_dir(folder)
         .env("MEDINA_MNEMONIC", mnemonic)
+        .env("MEDINA_LOG", "warn")
         .stdin(Stdio::null());
     command
 }

@@ -13,6 +13,14 @@ pub enum GenesisError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something in this file.
+    #[error("{path}: {source}")]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<GenesisError>,
+    },
     /// More bytes than a genesis file may have.
     #[error("genesis of more than {max} bytes: this is no genesis file of Medina")]
     TooLarge {

@@ -26,7 +26,15 @@ pub struct LoadedGenesis {
 /// # Errors
 /// See [`GenesisError`].
 pub fn load(path: &Path) -> Result<LoadedGenesis, GenesisError> {
-    LoadedGenesis::new(&GenesisFile::load(path)?)
+    let in_file = |error| match error {
+        GenesisError::Unreadable { .. } => error,
+        error => GenesisError::InFile {
+            path: path.to_owned(),
+            source: Box::new(error),
+        },
+    };
+    let file = GenesisFile::load(path).map_err(in_file)?;
+    LoadedGenesis::new(&file).map_err(in_file)
 }
 
 impl LoadedGenesis {

@@ -7,6 +7,7 @@ use medina_genesis::{GenesisError, GenesisFile, LoadedGenesis};
 use medina_types::{ED25519_PRECOMPILE, GasPolicy, NodeSecretKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::path::Path;
 
 const RICH: Address = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 const CONTRACT: Address = Address::repeat_byte(0xcc);

@@ -225,3 +225,13 @@ fn operators_are_test_accounts() {
     let network = generate_network(&options(folder.path())).unwrap();
     assert_eq!(network.nodes[3].operator, Some(test_account(3).address));
 }
+
+#[test]
+fn database_starts_with_the_genesis_and_agrees_on_its_state_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = generate_network(&options(folder.path())).unwrap().genesis;
+    let options = medina_storage::OpenOptions::default();
+    let store = medina_storage::Store::open(&folder.path().join("data"), options).unwrap();
+    store.initialize_genesis(&genesis.state()).unwrap();
+    assert_eq!(store.head().hash, genesis.spec().genesis_hash);
+}

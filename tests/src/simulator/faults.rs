@@ -96,7 +96,7 @@ impl World {
     pub(super) fn on_heal(&mut self) {
         self.is_healed = true;
         self.queue
-            .retain(|_, event| !matches!(event, Event::Fault(_)));
+            .retain(|_, event| !matches!(event, Event::Fault(_) | Event::PartitionEnds { .. }));
         for partition in &mut self.partitions {
             partition.is_over = true;
         }
@@ -105,7 +105,9 @@ impl World {
             self.nodes[node].crash_at_commit = None;
             self.vouch_for_newcomer(node);
             self.on_restart(node);
-            self.connect_all(node);
+            if self.scenario.has_reconnects {
+                self.connect_all(node);
+            }
             self.schedule(
                 10,
                 Event::Transaction {

@@ -117,6 +117,9 @@ pub struct Scenario {
     pub transactions: Vec<(u64, usize)>,
     /// When the faults end.
     pub heal_at_ms: u64,
+    /// Whether all links are made anew when the faults end; else what was lost
+    /// must come by repetition.
+    pub has_reconnects: bool,
     /// A defect put in on purpose.
     pub sabotage: Sabotage,
 }
@@ -151,6 +154,7 @@ impl Scenario {
             faults: Vec::new(),
             transactions: Vec::new(),
             heal_at_ms,
+            has_reconnects: rng.random_bool(0.5),
             sabotage: Sabotage::Nothing,
         };
         let count = rng.random_range(1..TRANSACTIONS_MAX);

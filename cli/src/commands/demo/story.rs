@@ -19,6 +19,7 @@ use medina_sdk::{
         BuyerError, Coupon, CouponKind, CouponState, GatewayBuyer, ListingTerms, MarketClient,
         OrderState, Purchase, Score, SearchFilter, Target, UseRequest,
     },
+    readings::Reading,
     wallet::{Mnemonic, TEST_MNEMONIC},
 };
 use std::path::Path;
@@ -87,6 +88,7 @@ async fn read(stage: &mut Stage, args: &DemoArgs) -> Outcome<Vec<Device>> {
             if loaded.readings.is_empty() {
                 return Err(Failure::new("no readings in the file").hint("every value is missing"));
             }
+            refuse_future(&loaded.readings)?;
             let note = format!(
                 "{} values of {} properties",
                 loaded.readings.len(),
@@ -103,6 +105,22 @@ async fn read(stage: &mut Stage, args: &DemoArgs) -> Outcome<Vec<Device>> {
     readings.accepted = loaded.readings.len() as u64;
     readings.skipped = loaded.skipped;
     seller::devices(loaded.readings)
+}
+
+/// The chain anchors nothing that is yet to happen.
+fn refuse_future(readings: &[Reading]) -> Outcome {
+    let now = since_epoch().as_secs();
+    let future = readings
+        .iter()
+        .filter(|reading| reading.time_seconds() > now)
+        .count();
+    if future == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{future} readings are later than this machine's clock (Unix second {now})"
+    ))
+    .hint("is --time the right column, and is it UTC?"))
 }
 
 async fn open(stage: &mut Stage, network: &mut DemoNetwork) -> Outcome<Parties> {

@@ -168,7 +168,7 @@ impl Qbft {
         for block in record.blocks.into_values() {
             self.state.learn_block(block, Verdict::Unchecked);
         }
-        if let Some(digest) = accepted.filter(|_| false) {
+        if let Some(digest) = accepted {
             // It passed the clock's test before the restart.
             let proposal = AcceptedProposal {
                 digest,
@@ -253,7 +253,7 @@ impl Qbft {
         match (message.height(), message.kind()) {
             (at, MessageKind::Ahead) if at >= height => self.ask_to_sync(now_ms, from, at),
             (_, MessageKind::Ahead) => {}
-            (at, MessageKind::RoundChange) if at < height => self.answer_laggard(from),
+            
             (at, _) if at < height => {}
             (at, _) if at == height => self.on_current_message(from, message),
             (at, kind) if at == next => self.future.insert(from, message.round(), kind, bytes),
