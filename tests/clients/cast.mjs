@@ -88,8 +88,6 @@ async function sendCoins(checks, payer) {
 
   const used = await checks.fails("used nonce", () => send("--nonce", "0"));
   checks.matches("a used nonce is refused in geth's words", used.stderr, /nonce too low/);
-  const poor = await checks.fails("overdraft", () => send("--value", `${HUGE}`));
-  checks.holds("cast refuses a value given twice", /cannot be used multiple times/.test(poor.stderr), poor.stderr);
   const overdraft = () => cast("send", "--private-key", payer.key, RECIPIENT, "--value", `${HUGE}`);
   const refused = await checks.fails("overdraft", overdraft);
   checks.matches("an overdraft is refused in geth's words", refused.stderr, /insufficient funds for gas/);
@@ -97,7 +95,7 @@ async function sendCoins(checks, payer) {
 
 async function useToken(checks, token, payer) {
   checks.equal("call reads the token's name", await cast("call", token, "name()(string)"), '"Medina"');
-  checks.matches("code shows the contract", await cast("code", token), /^0x60806040/);
+  checks.matches("code shows the contract", await cast("code", token), /^0x6080[0-9a-f]{4000}/);
   const transfer = [token, "transfer(address,uint256)", RECIPIENT];
   const estimate = Number(await cast("estimate", ...transfer, "5", "--from", payer.address));
   checks.holds("estimate is more than a plain payment", estimate > 21_000, estimate);
@@ -105,7 +103,9 @@ async function useToken(checks, token, payer) {
   checks.equal("access-list names the token", found.accessList.map((entry) => entry.address), [token]);
 
   const sent = await castJson("send", "--private-key", payer.key, ...transfer, "5", "--access-list");
-  checks.holds("the estimate sufficed", Number(sent.gasUsed) <= estimate, { sent, estimate });
+  checks.equal("send --access-list asks the node for the list", sent.status, "0x1");
+  const tight = await castJson("send", "--private-key", payer.key, ...transfer, "5", "--gas-limit", estimate);
+  checks.equal("the estimate suffices", tight.status, "0x1");
   const event = "Transfer(address indexed,address indexed,uint256)";
   const range = ["--from-block", "earliest", "--address", token];
   const logs = await castJson("logs", ...range, event, payer.address, RECIPIENT);
@@ -137,7 +137,7 @@ async function readState(checks, token, payer) {
   const { stateRoot } = await castJson("block", "latest");
   checks.matches("the head has a state root", stateRoot, HASH);
   const past = await cast("call", token, "balanceOf(address)", payer.address, "--block", "0");
-  checks.equal("call reads history", BigInt(past) - BigInt(held), 5n);
+  checks.equal("call reads history", BigInt(past) - BigInt(held) >= 10n, true);
 }
 
 /** EIP-7702: an account takes the token's code and puts it away again. */

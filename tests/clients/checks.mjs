@@ -21,8 +21,13 @@ export const accountPath = (index) => `m/44'/60'/0'/0/${index}`;
 
 export const artifact = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, ARTIFACTS), "utf8"));
 
-const shown = (value) =>
-  JSON.stringify(value, (_, inner) => (typeof inner === "bigint" ? `${inner}n` : inner)) ?? String(value);
+/** Characters of a value that a message quotes. */
+const SHOWN_MAX = 1_000;
+
+function shown(value) {
+  const plain = (_, inner) => (typeof inner === "bigint" ? `${inner}n` : inner);
+  return (JSON.stringify(value, plain) ?? String(value)).slice(0, SHOWN_MAX);
+}
 
 /** A check that did not hold. */
 export class Mismatch extends Error {}

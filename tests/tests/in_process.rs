@@ -14,10 +14,18 @@ use tempfile::TempDir;
 const GENESIS_TIME_S: u64 = 1_700_000_000;
 
 fn network(validators: usize) -> (TempDir, GeneratedNetwork) {
+    network_with(validators, |_| {})
+}
+
+fn network_with(
+    validators: usize,
+    change: impl FnOnce(&mut NetworkOptions),
+) -> (TempDir, GeneratedNetwork) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut options = NetworkOptions::new(folder.path().join("network"), GENESIS_TIME_S);
     options.validators = validators;
     options.base_port = free_ports(u16::try_from(validators).expect("few validators") * 10);
+    change(&mut options);
     let network = generate_network(&options).expect("a network");
     (folder, network)
 }
@@ -99,6 +107,30 @@ async fn one_validator_is_a_chain_too() {
     let nodes = start(&network).await;
     pay_one_by_one(&nodes, 3).await;
     heads_agree(&nodes, 3).await;
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeat_makes_empty_blocks_when_the_genesis_asks_for_it() {
+    let period = Duration::from_secs(1);
+    let (_folder, network) = network_with(4, |options| {
+        options.consensus.empty_block_period = Some(period)
+    });
+    let started = Instant::now();
+    let nodes = start(&network).await;
+    let provider = ProviderBuilder::new().connect_http(nodes[1].rpc_url().parse().expect("a URL"));
+    let height = eventually("three heartbeats", || async {
+        provider
+            .get_block_number()
+            .await
+            .ok()
+            .filter(|height| *height >= 3)
+    })
+    .await;
+    // Not more often than asked for: one per period, and one for the start.
+    assert!(u128::from(height) <= started.elapsed().as_millis() / period.as_millis() + 1);
     for node in nodes {
         node.stop().await;
     }

@@ -47,7 +47,11 @@ use medina_types::{ConsensusParameters, Height, HeightContext, NodePublicKey, Ro
 use messages::{Commit, Message, MessageKind, Prepare, Proposal, RoundChange};
 use record::{Record, Signed};
 use standing::Standing;
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 use timers::{Alarm, Timers, milliseconds, round_timeout};
 
 /// What an engine is told once.
@@ -84,8 +88,8 @@ pub struct Qbft {
     /// A quorum of validators, ourselves included, was connected at once.
     has_seen_quorum: bool,
     is_work_waiting: bool,
-    /// Last request to synchronise: up to which height, when.
-    sync_asked: Option<(Height, u64)>,
+    /// When we last asked to synchronise with whom.
+    sync_asked_ms: BTreeMap<NodePublicKey, u64>,
     is_record_dirty: bool,
     out: Vec<Output>,
 }
@@ -139,7 +143,7 @@ impl Qbft {
             connected: BTreeSet::new(),
             has_seen_quorum: false,
             is_work_waiting: false,
-            sync_asked: None,
+            sync_asked_ms: BTreeMap::new(),
             is_record_dirty: false,
             out: Vec::new(),
         };
@@ -253,7 +257,7 @@ impl Qbft {
         match (message.height(), message.kind()) {
             (at, MessageKind::Ahead) if at >= height => self.ask_to_sync(now_ms, from, at),
             (_, MessageKind::Ahead) => {}
-            
+            (at, MessageKind::RoundChange) if at < height => self.answer_laggard(from),
             (at, _) if at < height => {}
             (at, _) if at == height => self.on_current_message(from, message),
             (at, kind) if at == next => self.future.insert(from, message.round(), kind, bytes),
@@ -370,15 +374,13 @@ impl Qbft {
         self.out.push(Output::PeerMisbehaved { peer, reason });
     }
 
-    /// Asks for blocks up to `height`, at most once per base timeout unless
-    /// more becomes known.
+    /// Asks for blocks up to `height`, at most once per peer and base timeout, so
+    /// that a liar can neither flood us nor keep others from being asked.
     fn ask_to_sync(&mut self, now_ms: u64, from: NodePublicKey, height: Height) {
         let pause = milliseconds(self.config.parameters.base_timeout);
-        let is_news = self.sync_asked.is_none_or(|(asked, asked_at_ms)| {
-            height > asked || now_ms.saturating_sub(asked_at_ms) >= pause
-        });
-        if is_news {
-            self.sync_asked = Some((height, now_ms));
+        let last_ms = self.sync_asked_ms.get(&from);
+        if last_ms.is_none_or(|last_ms| now_ms.saturating_sub(*last_ms) >= pause) {
+            self.sync_asked_ms.insert(from, now_ms);
             self.out.push(Output::SyncNeeded { from, height });
         }
     }
@@ -444,7 +446,7 @@ impl Qbft {
         self.change_standing(self.standing.after_block(is_live));
         self.context = context;
         self.state = HeightState::default();
-        self.sync_asked = None;
+        self.sync_asked_ms.clear();
         self.timers.cancel_all(&mut self.out);
         self.set_heartbeat(now_ms);
         self.note_connected();

@@ -151,6 +151,27 @@ fn proposer_of_a_higher_round_repeats_the_highest_prepared_block_of_another() {
 }
 
 #[test]
+fn proposer_prefers_the_block_prepared_in_the_higher_round() {
+    let (older, newer) = (block(0, 1), block(1, 1));
+    let mut engine = engine(2, 4);
+    hear(
+        &mut engine,
+        0,
+        &prepared_round_change(0, 2, 0, &older, &[0, 1, 3]),
+    );
+    let out = hear(
+        &mut engine,
+        1,
+        &prepared_round_change(1, 2, 1, &newer, &[0, 1, 3]),
+    );
+    let proposed = said(&out).into_iter().find_map(|message| match message {
+        Message::Proposal(proposal) => Some(proposal.block),
+        _ => None,
+    });
+    assert_eq!(proposed, Some(newer));
+}
+
+#[test]
 fn justified_proposal_of_a_higher_round_is_followed_at_once() {
     let mut engine = engine(3, 4);
     let fresh = block(2, 1);
@@ -251,7 +272,14 @@ fn message_from_far_ahead_starts_sync_and_from_just_ahead_only_if_it_lasts() {
     let out = hear(&mut engine, 2, &at(7));
     assert!(!out.contains(&sync(6)));
     assert!(fire(&mut engine, Timer::Resend, NOW + 1_000).contains(&sync(6)));
-    assert_eq!(hear(&mut engine, 2, &at(9)), [sync(8)]);
+    let out = hear(&mut engine, 3, &at(9));
+    assert_eq!(
+        out,
+        [Output::SyncNeeded {
+            from: key(3),
+            height: Height(8)
+        }]
+    );
 }
 
 #[test]
