@@ -65,10 +65,7 @@ impl ReadingsArgs {
             ..CsvOptions::default()
         };
         for missing in &self.missing {
-            let what = || format!("--missing {missing:?}");
-            options = options
-                .with_missing(missing)
-                .map_err(|error| Failure::from(error).during(what()))?;
+            options = options.with_missing(missing);
         }
         let data = read_csv_file(path, &options)
             .map_err(|error| Failure::from(error).during(path.display()))?;

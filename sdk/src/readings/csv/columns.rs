@@ -31,6 +31,7 @@ pub(super) enum Cell<'a> {
 pub(super) struct Columns {
     kinds: Vec<(String, ColumnKind)>,
     missing: Vec<Decimal>,
+    missing_texts: Vec<String>,
     may_have_comma: bool,
     has_comma: bool,
 }
@@ -40,12 +41,15 @@ impl Columns {
         let mut columns = Self {
             kinds: Vec::with_capacity(table.headers.len()),
             missing: options.missing.clone(),
+            missing_texts: options.missing_texts.clone(),
             may_have_comma: table.separator != b',',
             has_comma: false,
         };
         for (place, name) in table.headers.iter().enumerate() {
             let kind = if time.has(place) {
                 ColumnKind::Time
+            } else if table.has_row_names && place == 0 {
+                ColumnKind::Ignored
             } else {
                 columns.kind_of(table, place)
             };
@@ -100,7 +104,7 @@ impl Columns {
 
     pub(super) fn cell<'a>(&self, row: &'a Row, place: usize) -> Cell<'a> {
         let text = row.cell(place);
-        if is_missing_word(text) {
+        if self.is_missing_text(text) {
             return Cell::Missing;
         }
         let parsed = if self.may_have_comma {
@@ -117,6 +121,14 @@ impl Columns {
         }
     }
 
+    fn is_missing_text(&self, text: &str) -> bool {
+        is_missing_word(text)
+            || self
+                .missing_texts
+                .iter()
+                .any(|missing| missing.eq_ignore_ascii_case(text))
+    }
+
     pub(super) fn properties(&self) -> impl Iterator<Item = (usize, &str)> {
         self.of_kind(ColumnKind::Property)
     }
@@ -124,7 +136,7 @@ impl Columns {
     pub(super) fn labels_of(&self, row: &Row) -> BTreeMap<String, String> {
         self.of_kind(ColumnKind::Label)
             .map(|(place, name)| (name.to_owned(), row.cell(place).to_owned()))
-            .filter(|(_, value)| !is_missing_word(value))
+            .filter(|(_, value)| !self.is_missing_text(value))
             .collect()
     }
 

@@ -24,7 +24,7 @@ use self::columns::{Cell, ColumnKind, Columns};
 use self::source::{Row, Table};
 use self::time_columns::TimeColumns;
 use super::time::DateOrder;
-use super::{Decimal, DecimalError, Reading};
+use super::{Decimal, Reading};
 use crate::limits::{
     CSV_BAD_ROWS_NAMED_MAX, CSV_COLUMNS_MAX, CSV_FILE_BYTES_MAX, CSV_LINE_BYTES_MAX,
     CSV_READINGS_MAX, CSV_ROWS_MAX, NAME_BYTES_MAX,
@@ -35,8 +35,10 @@ pub use super::time::DateOrder as CsvDateOrder;
 /// What the person who runs the command says about the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CsvOptions {
-    /// Values that mean "not measured", besides empty, NA, NaN and null.
+    /// Numbers that mean "not measured", in any spelling.
     pub missing: Vec<Decimal>,
+    /// Texts that mean "not measured", besides empty, NA, NaN and null.
+    pub missing_texts: Vec<String>,
     /// The column with the time, or several joined by `+` (`Date+Time`, `year+month+day+hour`).
     pub time: Option<String>,
     /// Leave out broken rows instead of failing at the first.
@@ -44,10 +46,14 @@ pub struct CsvOptions {
 }
 
 impl CsvOptions {
-    /// Adds a value that means "not measured".
-    pub fn with_missing(mut self, text: &str) -> Result<Self, DecimalError> {
-        self.missing.push(Decimal::parse(text.trim())?);
-        Ok(self)
+    /// Adds a number or a text that means "not measured".
+    #[must_use]
+    pub fn with_missing(mut self, text: &str) -> Self {
+        match Decimal::parse(text.trim()) {
+            Ok(number) => self.missing.push(number),
+            Err(_) => self.missing_texts.push(text.trim().to_owned()),
+        }
+        self
     }
 }
 

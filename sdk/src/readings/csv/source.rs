@@ -32,7 +32,12 @@ pub(super) struct Table {
     pub(super) headers: Vec<String>,
     pub(super) rows: Vec<Row>,
     pub(super) separator: u8,
+    /// True when the first column has no header and only names the rows.
+    pub(super) has_row_names: bool,
 }
+
+/// Header of a column that only names the rows.
+const ROW_NAMES: &str = "row name";
 
 impl Table {
     pub(super) fn read(source: impl Read) -> Result<Self, CsvError> {
@@ -46,18 +51,33 @@ impl Table {
         if rows.is_empty() {
             return Err(CsvError::Empty);
         }
-        let headers = unique_names(&rows.remove(0).cells)?;
+        let mut header = rows.remove(0).cells;
         rows.retain(|row| !row.is_blank());
+        let has_row_names = has_row_names(&header, &rows);
+        if has_row_names {
+            header = std::iter::once(ROW_NAMES).chain(header.iter()).collect();
+        }
+        let headers = unique_names(&header)?;
         Ok(Self {
             headers,
             rows,
             separator,
+            has_row_names,
         })
     }
 
     pub(super) fn column_names(&self) -> String {
         self.headers.join(", ")
     }
+}
+
+/// Statistics programs write a first column that names the rows and give it no
+/// header, so every row has exactly one cell more than the header.
+fn has_row_names(header: &StringRecord, rows: &[Row]) -> bool {
+    let has_one_more = |row: &Row| {
+        row.cells.len() == header.len() + 1 && !row.cells[header.len()].trim().is_empty()
+    };
+    !rows.is_empty() && rows.iter().all(has_one_more)
 }
 
 /// Where a physical line starts in the kept bytes.

@@ -120,9 +120,7 @@ fn order_of_day_and_month_is_inferred_over_the_whole_file() {
 
 #[test]
 fn given_values_are_missing_in_any_spelling() {
-    let options = CsvOptions::default()
-        .with_missing("-200")
-        .expect("a number");
+    let options = CsvOptions::default().with_missing("-200");
     let data = read_csv(
         "time;v\n1078920000;-200\n1078920000;-200,0\n1078920000;-2\n".as_bytes(),
         &options,
@@ -237,9 +235,7 @@ fn air_quality_file_reads_completely() {
         println!("skipped: {} is not here; set MEDINA_SHARED", path.display());
         return;
     }
-    let options = CsvOptions::default()
-        .with_missing("-200")
-        .expect("a number");
+    let options = CsvOptions::default().with_missing("-200");
     let data = read_csv_file(&path, &options).expect("reads");
     let report = &data.report;
     assert_eq!(
@@ -286,4 +282,28 @@ proptest! {
         prop_assert_eq!(data.readings.len(), filled + cells.len());
         prop_assert_eq!(data.report.accepted + data.report.missing, u64::try_from(cells.len() * columns)?);
     }
+}
+
+#[test]
+fn given_text_is_missing_too() {
+    let options = CsvOptions::default()
+        .with_missing("off")
+        .with_missing("-999");
+    let data = read_csv(
+        "time,t\n2026-01-01T00:00:00Z,OFF\n2026-01-01T01:00:00Z,-999.0\n2026-01-01T02:00:00Z,3\n"
+            .as_bytes(),
+        &options,
+    )
+    .unwrap();
+    assert_eq!((data.report.accepted, data.report.missing), (1, 2));
+}
+
+#[test]
+fn first_column_without_header_names_the_rows_and_is_ignored() {
+    let text =
+        "\"date\",\"t\"\n\"1\",\"2015-02-04 17:51:00\",23.18\n\"2\",\"2015-02-04 17:52:00\",23.2\n";
+    let data = read_csv(text.as_bytes(), &CsvOptions::default()).unwrap();
+    assert_eq!(data.report.accepted, 2);
+    assert_eq!(data.report.properties, ["t"]);
+    assert_eq!(data.report.ignored, ["row name"]);
 }
