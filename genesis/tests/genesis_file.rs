@@ -501,10 +501,22 @@ fn text_that_is_no_json_names_the_line() {
         .unwrap_err()
         .to_string();
     assert!(text.contains("line 2"), "{text}");
-    let error = GenesisFile::load(std::path::Path::new("missing/genesis.json")).unwrap_err();
+}
+
+#[test]
+fn file_that_cannot_be_used_is_named() {
+    let missing = medina_genesis::load(Path::new("missing/genesis.json")).unwrap_err();
     assert!(
-        error.to_string().contains("missing/genesis.json"),
-        "{error}"
+        missing.to_string().contains("missing/genesis.json"),
+        "{missing}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.json");
+    std::fs::write(&path, "{}").unwrap();
+    let broken = medina_genesis::load(&path).unwrap_err().to_string();
+    assert!(
+        broken.contains("broken.json: genesis field medina: found nothing"),
+        "{broken}"
     );
 }
 

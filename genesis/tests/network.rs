@@ -231,7 +231,7 @@ fn database_starts_with_the_genesis_and_agrees_on_its_state_root() {
     let folder = tempfile::tempdir().unwrap();
     let genesis = generate_network(&options(folder.path())).unwrap().genesis;
     let options = medina_storage::OpenOptions::default();
-    let store = medina_storage::Store::open(&folder.path().join("data"), options).unwrap();
+    let store = medina_storage::Store::open(folder.path().join("data"), options).unwrap();
     store.initialize_genesis(&genesis.state()).unwrap();
     assert_eq!(store.head().hash, genesis.spec().genesis_hash);
 }

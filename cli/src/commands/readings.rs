@@ -4,7 +4,7 @@ use crate::errors::{Failure, Outcome};
 use clap::Args;
 use medina_sdk::readings::{
     Reading,
-    csv::{CsvOptions, CsvReport, read_csv_file},
+    csv::{CsvError, CsvOptions, CsvReport, read_csv_file},
     host::HostSampler,
 };
 use std::{path::PathBuf, time::Duration};
@@ -67,8 +67,11 @@ impl ReadingsArgs {
         for missing in &self.missing {
             options = options.with_missing(missing);
         }
-        let data = read_csv_file(path, &options)
-            .map_err(|error| Failure::from(error).during(path.display()))?;
+        let data = read_csv_file(path, &options).map_err(|error| match error {
+            // It names the file itself.
+            CsvError::Io { .. } => Failure::from(error),
+            error => Failure::from(error).during(path.display()),
+        })?;
         Ok(Loaded {
             rows: data.report.rows,
             skipped: data.report.skipped(),

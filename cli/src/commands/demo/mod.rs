@@ -2,9 +2,11 @@
 //!
 //! Four validators and the seller's gateway are child processes of this same
 //! binary (`processes`, `network`); the parties of the story speak to them as
-//! anybody would, through JSON-RPC and HTTP (`story`). Every step checks what it
+//! anybody would, through JSON-RPC and HTTP (`story`, `trade`,
+//! `barter`). Every step checks what it
 //! claims; the first that does not hold ends the demo with a failure.
 
+mod barter;
 mod network;
 mod processes;
 mod report;
@@ -12,6 +14,7 @@ mod seller;
 mod stage;
 mod story;
 mod summary;
+mod trade;
 
 use crate::{
     commands::{asked_to_stop, readings::ReadingsArgs},

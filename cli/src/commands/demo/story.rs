@@ -1,24 +1,24 @@
 //! The story, step by step. Seller, buyer, a second platform and a stranger are
-//! accounts of the test mnemonic; each is the admin of its own organisation.
+//! accounts of the test mnemonic; each is the admin of its own organisation. The
+//! sale is in `trade`, the coupon in `barter`.
 
 use super::{
     DemoArgs,
+    barter::barter,
     network::DemoNetwork,
     seller::{self, Device, SellerFiles},
     stage::{Done, Stage},
+    trade::trade,
 };
 use crate::{
-    commands::{federation, readings::sample_host, since_epoch},
+    commands::{readings::sample_host, since_epoch},
     errors::{Failure, Outcome},
     signer::connect,
-    values::{money, points_or_unknown},
+    values::money,
 };
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{B256, U256};
 use medina_sdk::{
-    client::{
-        BuyerError, Coupon, CouponKind, CouponState, GatewayBuyer, ListingTerms, MarketClient,
-        OrderState, Purchase, Score, SearchFilter, Target, UseRequest,
-    },
+    client::{BuyerError, GatewayBuyer, ListingTerms, MarketClient, SearchFilter},
     readings::Reading,
     wallet::{Mnemonic, TEST_MNEMONIC},
 };
@@ -30,33 +30,24 @@ const BUYER: u32 = 2;
 const PLATFORM: u32 = 3;
 const STRANGER: u32 = 4;
 
-/// The validator that is killed. The parties speak to node 0.
-const VICTIM: usize = 3;
-
-/// The buyer's rating, basis points.
-const RATING: u16 = 9_500;
-
-/// How long the permit of the purchase holds.
-const PERMIT_SECONDS: u64 = 3600;
-
 /// HTTP status of a refusal.
 const FORBIDDEN: u16 = 403;
 
 /// Connections of the four parties.
-struct Parties {
-    seller: MarketClient,
-    buyer: MarketClient,
-    platform: MarketClient,
-    stranger: MarketClient,
+pub(super) struct Parties {
+    pub(super) seller: MarketClient,
+    pub(super) buyer: MarketClient,
+    pub(super) platform: MarketClient,
+    pub(super) stranger: MarketClient,
 }
 
 /// Everything that later steps need of earlier ones.
-struct Market {
-    parties: Parties,
-    devices: Vec<Device>,
+pub(super) struct Market {
+    pub(super) parties: Parties,
+    pub(super) devices: Vec<Device>,
     files: SellerFiles,
-    gateway: GatewayBuyer,
-    proof: B256,
+    pub(super) gateway: GatewayBuyer,
+    pub(super) proof: B256,
 }
 
 /// Tells everything; the network is handed out so that it can be stopped
@@ -272,14 +263,14 @@ async fn offer(
     Ok(listing)
 }
 
-fn first(devices: &[Device]) -> Outcome<&Device> {
+pub(super) fn first(devices: &[Device]) -> Outcome<&Device> {
     devices
         .first()
         .ok_or_else(|| Failure::new("no device observed anything"))
 }
 
 /// The gateway's reason to refuse; getting in is the failure here.
-fn refused_by_gateway<T>(answer: Result<T, BuyerError>) -> Outcome<String> {
+pub(super) fn refused_by_gateway<T>(answer: Result<T, BuyerError>) -> Outcome<String> {
     match answer {
         Err(BuyerError::Refused {
             status: FORBIDDEN,
@@ -289,339 +280,6 @@ fn refused_by_gateway<T>(answer: Result<T, BuyerError>) -> Outcome<String> {
         Err(other) => Err(other.into()),
         Ok(_) => Err(Failure::new("the gateway let somebody in without access")),
     }
-}
-
-/// Money against data, while a validator dies and comes back.
-async fn trade(
-    stage: &mut Stage,
-    network: &mut DemoNetwork,
-    market: &Market,
-    listing: u64,
-) -> Outcome {
-    let Parties { seller, buyer, .. } = &market.parties;
-    let (seller_address, buyer_address) = (seller.account()?.address(), buyer.account()?.address());
-    let seller_org = seller.own_org().await?;
-    stage.report.payment.buyer_before = buyer.balance(buyer_address).await?;
-    stage.report.payment.seller_before = seller.balance(seller_address).await?;
-    stage.report.trust.before = Some(buyer.platform_reputation(seller_org).await?);
-
-    let resource = first(&market.devices)?.sensor.id;
-    stage.report.trust.sensor_before = Some(buyer.resource_trust(resource).await?);
-
-    let order = buy(stage, buyer, listing).await?;
-    stage
-        .step("kill a validator", async {
-            network.kill_node(VICTIM).await?;
-            Ok(Done::quiet((), format!("SIGKILL for node-{VICTIM}")))
-        })
-        .await?;
-    stage
-        .step("deliver", async {
-            let receipt = seller.deliver(order, market.proof).await?;
-            Ok(Done::sent((), [&receipt], "with three of four validators"))
-        })
-        .await?;
-    receive(stage, market, listing).await?;
-    stage
-        .step("confirm", async {
-            let receipt = buyer.confirm(order).await?;
-            let state = buyer.order(order).await?.state;
-            if state != Ok(OrderState::Completed) {
-                return Err(Failure::new(format!(
-                    "the order is {state:?}, not completed"
-                )));
-            }
-            Ok(Done::sent((), [&receipt], "the price leaves escrow"))
-        })
-        .await?;
-    stage.report.payment.buyer_after = buyer.balance(buyer_address).await?;
-    stage.report.payment.seller_after = pay_out(stage, seller).await?;
-    check_payment(stage)?;
-    rate(stage, market, order, seller_org).await?;
-    stage
-        .step("bring the validator back", async {
-            network.start_node(VICTIM)?;
-            network.wait_until_connected(VICTIM, 2).await?;
-            Ok(Done::quiet(
-                (),
-                format!("node-{VICTIM} runs again and catches up"),
-            ))
-        })
-        .await
-}
-
-async fn buy(stage: &mut Stage, buyer: &MarketClient, listing: u64) -> Outcome<U256> {
-    let before = stage.report.payment.buyer_before;
-    let price = stage.report.payment.price;
-    stage
-        .step("buy", async {
-            let purchase = Purchase {
-                listing,
-                units: 1,
-                user: None,
-                max_amount: None,
-                purpose: keccak256("demo"),
-                deadline: since_epoch().as_secs() + PERMIT_SECONDS,
-            };
-            let (order, receipt) = buyer.buy(&purchase).await?;
-            let address = buyer.account()?.address();
-            let paid = before.saturating_sub(buyer.balance(address).await?);
-            if paid != price {
-                return Err(Failure::new(format!(
-                    "{} left the buyer's account, not the price",
-                    money(paid)
-                )));
-            }
-            if !buyer.has_access(listing, address).await? {
-                return Err(Failure::new("the buyer paid and has no access"));
-            }
-            Ok(Done::sent(
-                order,
-                [&receipt],
-                format!("order {order}, {} in escrow", money(price)),
-            ))
-        })
-        .await
-}
-
-async fn receive(stage: &mut Stage, market: &Market, listing: u64) -> Outcome {
-    let buyer = &market.parties.buyer;
-    let anchored = stage.report.readings.anchored;
-    let verified = stage
-        .step("receive and prove the readings", async {
-            let session = market
-                .gateway
-                .open_session(buyer.account()?, listing)
-                .await?;
-            let delivery = market
-                .gateway
-                .fetch_verified(buyer, &session, Target::Listing(listing))
-                .await?;
-            let verified = delivery.readings.len() as u64;
-            if verified != anchored {
-                return Err(Failure::new(format!(
-                    "{verified} readings were received and proven of {anchored}"
-                )));
-            }
-            let note = format!(
-                "{verified} readings lead to the roots of {} batches",
-                delivery.batches
-            );
-            Ok(Done::quiet(verified, note))
-        })
-        .await?;
-    stage.report.readings.verified = verified;
-    Ok(())
-}
-
-async fn pay_out(stage: &mut Stage, seller: &MarketClient) -> Outcome<U256> {
-    let before = stage.report.payment.seller_before;
-    stage
-        .step("pay the seller", async {
-            let address = seller.account()?.address();
-            let credit = seller.credits(address).await?;
-            let receipt = seller.withdraw(address).await?;
-            let balance = seller.balance(address).await?;
-            if balance != before + U256::from(credit) {
-                return Err(Failure::new(format!(
-                    "the seller was owed {} and has {}",
-                    money(credit),
-                    money(balance)
-                )));
-            }
-            Ok(Done::sent(
-                balance,
-                [&receipt],
-                format!("{} after the market's fee", money(credit)),
-            ))
-        })
-        .await
-}
-
-/// The seller earned what the buyer paid, less the fee of at most 5 %.
-fn check_payment(stage: &Stage) -> Outcome {
-    let payment = &stage.report.payment;
-    let paid = payment.buyer_before.saturating_sub(payment.buyer_after);
-    let earned = payment.seller_after.saturating_sub(payment.seller_before);
-    let least = paid - paid / U256::from(20);
-    if paid != payment.price || earned > paid || earned < least {
-        let (paid, earned) = (money(paid), money(earned));
-        return Err(Failure::new(format!(
-            "the buyer paid {paid} and the seller earned {earned}"
-        )));
-    }
-    Ok(())
-}
-
-async fn rate(stage: &mut Stage, market: &Market, order: U256, seller_org: B256) -> Outcome {
-    let buyer = &market.parties.buyer;
-    let resource = first(&market.devices)?.sensor.id;
-    let (before, sensor_before) = (stage.report.trust.before, stage.report.trust.sensor_before);
-    let (after, sensor_after) = stage
-        .step("rate the seller", async {
-            let rated = buyer.rate(order, RATING, keccak256("as promised")).await?;
-            let after = buyer.platform_reputation(seller_org).await?;
-            if Some(after) == before {
-                return Err(Failure::new("the rating changed nothing"));
-            }
-            // Counts what the sensor has anchored as time it was up.
-            let refreshed = buyer.refresh_trust(resource).await?;
-            let sensor_after = buyer.resource_trust(resource).await?;
-            let changed = |from: Option<Score>, to: Score| {
-                let from = points_or_unknown(from.and_then(|score| score.known()));
-                format!("{from} -> {}", points_or_unknown(to.known()))
-            };
-            let note = format!(
-                "trust in seller {}, in sensor {}",
-                changed(before, after),
-                changed(sensor_before, sensor_after)
-            );
-            Ok(Done::sent(
-                (after, sensor_after),
-                [&rated, &refreshed],
-                note,
-            ))
-        })
-        .await?;
-    stage.report.trust.after = Some(after);
-    stage.report.trust.sensor_after = Some(sensor_after);
-    Ok(())
-}
-
-/// A second platform reads against a coupon instead of money.
-async fn barter(stage: &mut Stage, network: &DemoNetwork, market: &Market) -> Outcome {
-    let Parties {
-        seller, platform, ..
-    } = &market.parties;
-    let resource = first(&market.devices)?.sensor.id;
-    let fed = keccak256(format!("demo federation {}", network.rpc_url()));
-    stage
-        .step("form a federation", async {
-            let created = federation::create(seller, fed, vec![platform.own_org().await?]).await?;
-            let accepted = federation::accept(platform, fed).await?;
-            let shared = federation::share(seller, fed, vec![resource], true).await?;
-            Ok(Done::sent(
-                (),
-                [&created, &accepted, &shared],
-                "seller and second platform; one sensor bartered",
-            ))
-        })
-        .await?;
-    let coupon = issue(stage, market, fed, resource).await?;
-    consume(stage, market, &coupon, resource).await?;
-    refuse_second_use(stage, market, &coupon, resource).await
-}
-
-async fn issue(stage: &mut Stage, market: &Market, fed: B256, resource: B256) -> Outcome<Coupon> {
-    let Parties {
-        seller, platform, ..
-    } = &market.parties;
-    let coupon = stage
-        .step("issue a coupon", async {
-            let coupon = Coupon {
-                issuer: seller.own_org().await?,
-                fed,
-                kind: CouponKind::Discrete,
-                val: 1,
-                number: 1,
-                issued_at: since_epoch().as_secs(),
-                holder: platform.own_org().await?,
-                scope: resource,
-            };
-            let signature = seller.sign_coupon(&coupon)?;
-            let receipt = platform.register_coupon(&coupon, signature).await?;
-            let state = platform.coupon_status(&coupon).await?.state;
-            if state != CouponState::Valid {
-                return Err(Failure::new(format!("the coupon is {state:?}, not valid")));
-            }
-            Ok(Done::sent(
-                coupon,
-                [&receipt],
-                "one use, checked by its holder: valid",
-            ))
-        })
-        .await?;
-    stage.report.coupon.issued = true;
-    Ok(coupon)
-}
-
-fn use_signature(
-    platform: &MarketClient,
-    coupon: &Coupon,
-    resource: B256,
-    uses: u64,
-) -> Outcome<alloy_primitives::Bytes> {
-    Ok(platform.sign_use(UseRequest {
-        key: coupon.key(),
-        resource,
-        uses,
-    })?)
-}
-
-async fn consume(stage: &mut Stage, market: &Market, coupon: &Coupon, resource: B256) -> Outcome {
-    let platform = &market.parties.platform;
-    stage
-        .step("use the coupon", async {
-            let signature = use_signature(platform, coupon, resource, 1)?;
-            let session = market
-                .gateway
-                .open_session_with_coupon(coupon, resource, signature)
-                .await?;
-            let target = Target::Resource(resource);
-            let delivery = market
-                .gateway
-                .fetch_verified(platform, &session, target)
-                .await?;
-            let state = platform.coupon_status(coupon).await?.state;
-            if delivery.readings.is_empty() || state != CouponState::Consumed {
-                return Err(Failure::new(format!(
-                    "{} readings, coupon {state:?}",
-                    delivery.readings.len()
-                )));
-            }
-            let note = format!(
-                "the gateway consumed it and gave {} proven readings",
-                delivery.readings.len()
-            );
-            Ok(Done::quiet((), note))
-        })
-        .await?;
-    stage.report.coupon.consumed = true;
-    Ok(())
-}
-
-async fn refuse_second_use(
-    stage: &mut Stage,
-    market: &Market,
-    coupon: &Coupon,
-    resource: B256,
-) -> Outcome {
-    let Parties {
-        seller, platform, ..
-    } = &market.parties;
-    stage
-        .step("second use is refused", async {
-            let signature = use_signature(platform, coupon, resource, 2)?;
-            let again = market
-                .gateway
-                .open_session_with_coupon(coupon, resource, signature.clone())
-                .await;
-            let by_gateway = refused_by_gateway(again)?;
-            match seller
-                .consume_coupon(coupon.key(), resource, signature)
-                .await
-            {
-                Err(error) if error.is_refusal("NotValid") => Ok(Done::quiet(
-                    (),
-                    format!("gateway: {by_gateway}; contract: NotValid"),
-                )),
-                Err(other) => Err(other.into()),
-                Ok(_) => Err(Failure::new("the contract took the coupon twice")),
-            }
-        })
-        .await?;
-    stage.report.coupon.second_use_refused = true;
-    Ok(())
 }
 
 /// All four nodes report the same chain and state.

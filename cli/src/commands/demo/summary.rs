@@ -12,6 +12,12 @@ use medina_sdk::client::Score;
 
 /// The whole summary.
 pub(crate) fn summary(report: &Report) -> String {
+    if !report.is_complete {
+        return format!(
+            "\n{}\n\nTHE STORY DID NOT COME TO ITS END",
+            steps_table(report)
+        );
+    }
     let (readings, payment) = (&report.readings, &report.payment);
     let known = |score: Option<Score>| points_or_unknown(score.and_then(|score| score.known()));
     let yes = |is: bool| if is { "yes" } else { "NO" }.to_owned();
@@ -70,13 +76,8 @@ pub(crate) fn summary(report: &Report) -> String {
             ),
         ),
     ]);
-    let verdict = if report.is_ok() {
-        "every step held"
-    } else {
-        "THE STORY DID NOT COME TO ITS END"
-    };
     format!(
-        "\n{}\n\n{facts}\n{}\n\n{verdict}",
+        "\n{}\n\n{facts}\n{}\n\nevery step held",
         steps_table(report),
         nodes_table(report)
     )
