@@ -6,6 +6,8 @@ import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 
 const WATCHDOG_MS = 75_000;
+/** Exit code of a script that cannot run on this machine. */
+const SKIPPED = 77;
 const ARTIFACTS = new URL("../../contracts/artifacts/", import.meta.url);
 
 /** The standard test phrase, whose accounts hold coins and tokens on generated networks. */
@@ -90,6 +92,12 @@ export function awaited(what) {
 }
 
 const waitingFor = new Set();
+
+/** Ends the process in the way that tests/clients.rs takes for "skipped". */
+export function skip(why) {
+  console.error(`skipped: ${why}`);
+  process.exit(SKIPPED);
+}
 
 /** Runs a client's checks and ends the process with their outcome. */
 export async function run(client, story) {

@@ -81,7 +81,8 @@ pub(crate) struct PaymentReport {
     pub(crate) seller_after: U256,
 }
 
-/// Reputation of the seller.
+/// Reputation of the seller, 0 to 100 as the contract answers it: somebody
+/// without any evidence counts as 50.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct TrustReport {
     /// Before the sale.
@@ -156,8 +157,8 @@ fn decimal<S: serde::Serializer>(amount: &U256, serializer: S) -> Result<S::Ok, 
     reason = "serde asks for this form"
 )]
 fn score<S: serde::Serializer>(score: &Option<Score>, serializer: S) -> Result<S::Ok, S::Error> {
-    match score.and_then(|score| score.known()) {
-        Some(basis_points) => serializer.serialize_f64(f64::from(basis_points) / 100.0),
+    match score {
+        Some(score) => serializer.serialize_f64(f64::from(score.value) / 100.0),
         None => serializer.serialize_none(),
     }
 }
@@ -204,7 +205,7 @@ mod tests {
                 ..PaymentReport::default()
             },
             trust: TrustReport {
-                before: score(0, false),
+                before: score(5000, false),
                 after: score(8571, true),
                 ..TrustReport::default()
             },
@@ -223,7 +224,7 @@ mod tests {
                 "price": "1000000000000000000000000000000",
                 "buyer_before": "0", "buyer_after": "0", "seller_before": "0", "seller_after": "0"
             },
-            "trust": { "before": null, "after": 85.71 },
+            "trust": { "before": 50.0, "after": 85.71 },
             "coupon": { "issued": true, "consumed": true, "second_use_refused": false },
             "nodes": [{
                 "name": "node-0", "height": 9, "head_hash": B256::ZERO, "state_root": B256::repeat_byte(1)
