@@ -9,9 +9,13 @@ use std::{
     sync::Arc,
 };
 
-/// The next transaction of one sender; the highest tip wins, then the earliest.
+/// The next transaction of one sender, compared field by field: the greatest wins.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
+    /// Where gas is free: the sender belongs to an organisation. However many
+    /// strangers wait and whatever they tip, an organisation's transaction is in
+    /// the next block as long as its own credit lasts.
+    is_member: bool,
     tip: u128,
     sequence: Reverse<u64>,
     sender: Address,
@@ -19,7 +23,8 @@ struct Candidate {
 }
 
 /// Executable transactions in the order of a block: per sender by nonce, between
-/// senders by tip, then arrival. Follows the pool while it is used, so that
+/// senders by tip, then arrival; where gas is free, members of organisations come
+/// before strangers. Follows the pool while it is used, so that
 /// what is removed meanwhile is not offered.
 ///
 /// Where gas is free, a sender without credit for its next transaction is left
@@ -36,12 +41,15 @@ pub struct BestTransactions {
 
 impl BestTransactions {
     pub(crate) fn new(pool: Pool, base_fee: u64, now_ms: u64) -> Self {
-        let candidates = pool
-            .lock()
-            .senders()
-            .filter_map(|(sender, queue)| candidate(sender, queue.head()?, base_fee))
-            .collect::<Vec<_>>()
-            .into();
+        let candidates = {
+            let index = pool.lock();
+            let is_free = index.credit().is_some();
+            let heads = index.senders().filter_map(|(sender, queue)| {
+                let is_member = is_free && !queue.payer.is_stranger();
+                candidate(sender, is_member, queue.head()?, base_fee)
+            });
+            heads.collect::<Vec<_>>().into()
+        };
         let (skipped, used) = (BTreeSet::new(), BTreeMap::new());
         Self {
             pool,
@@ -90,16 +98,23 @@ impl BestTransactions {
         if queue.is_executable(following)
             && let Some(next) = queue.get(following)
         {
+            let (sender, is_member) = (candidate.sender, candidate.is_member);
             self.candidates
-                .extend(self::candidate(candidate.sender, next, self.base_fee));
+                .extend(self::candidate(sender, is_member, next, self.base_fee));
         }
         Some(waiting.transaction.clone())
     }
 }
 
-fn candidate(sender: Address, waiting: &Waiting, base_fee: u64) -> Option<Candidate> {
+fn candidate(
+    sender: Address,
+    is_member: bool,
+    waiting: &Waiting,
+    base_fee: u64,
+) -> Option<Candidate> {
     let tip = waiting.effective_tip(base_fee)?;
     Some(Candidate {
+        is_member,
         tip,
         sequence: Reverse(waiting.sequence),
         sender,

@@ -148,3 +148,21 @@ fn pool_full_of_strangers_still_takes_a_member() {
     let outcome = add(&pool, &accounts, transfer(MEMBER, 0)).expect("members come first");
     assert_eq!(outcome.evicted.len(), 1);
 }
+
+#[test]
+fn member_is_in_the_next_block_however_much_credit_and_tips_a_flood_has() {
+    let generous = GasCreditParameters {
+        capacity_gas: u64::MAX,
+        refill_gas_per_s: 0,
+        shared_capacity_gas: u64::MAX,
+        shared_refill_gas_per_s: 0,
+    };
+    let config = PoolConfig::new(CHAIN_ID, BLOCK_GAS, GasPolicy::Free(generous));
+    let pool = Pool::with_rules(config, None, Some(Arc::new(Members)));
+    let accounts = Accounts::default();
+    for sender in 0..1_000 {
+        add(&pool, &accounts, transfer(sender, 0).tip(1_000)).expect("room");
+    }
+    add(&pool, &accounts, transfer(MEMBER, 0)).expect("room");
+    assert_eq!(mine(&pool, &accounts, 0)[0], account(MEMBER));
+}
