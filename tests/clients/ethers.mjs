@@ -15,6 +15,8 @@ import {
 import { COIN, HTTP_URL, MNEMONIC, WS_URL, accountPath, artifact, awaited, run } from "./checks.mjs";
 
 const POLL_MS = 50;
+/** Far less than the watchdog of all checks, far more than a block takes without one validator. */
+const RECEIPT_WAIT_MS = 20_000;
 const HUGE = 10n ** 38n;
 const CAP = 1_000_000n * COIN;
 const CHAIN_ID = 20_262n;
@@ -144,6 +146,18 @@ async function manySends(checks, provider, quick, managed) {
   fresh.destroy();
 }
 
+/** Default settings: ethers asks for a receipt once, and again only after a further block. */
+async function patience(checks, signer) {
+  for (let count = 0; count < 5; count += 1) {
+    const provider = new JsonRpcProvider(HTTP_URL);
+    const sent = await signer.connect(provider).sendTransaction({ to: RECIPIENT, value: 1n });
+    const receipt = await sent.wait(1, RECEIPT_WAIT_MS);
+    if (receipt.status !== 1) throw new Error(`transaction ${sent.hash} failed`);
+    provider.destroy();
+  }
+  checks.ok("wait ends with default settings, without a further block");
+}
+
 async function permit(checks, token, owner) {
   const { name, version, chainId, verifyingContract } = await token.eip712Domain();
   const message = {
@@ -182,4 +196,5 @@ await run("ethers", async (checks) => {
   const managed = new NonceManager(account(4).connect(httpProvider({ cacheTimeout: -1 })));
   await manySends(checks, provider, owner, managed);
   await sync(checks, provider, owner);
+  await patience(checks, account(7));
 });

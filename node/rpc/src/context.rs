@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    NodeView, RpcConfig, block_cache::BlockCache, polling_filters::PollingFilters, workers::Workers,
+    NodeView, RpcConfig, block_cache::BlockCache, fresh_transactions::FreshTransactions,
+    polling_filters::PollingFilters, workers::Workers,
 };
 
 /// Shared by all methods of one server. Cheap to clone.
@@ -16,6 +17,7 @@ pub(crate) struct Context {
     pub(crate) config: Arc<RpcConfig>,
     pub(crate) filters: Arc<PollingFilters>,
     pub(crate) blocks: Arc<BlockCache>,
+    pub(crate) fresh: Arc<FreshTransactions>,
     pub(crate) workers: Workers,
     /// Becomes true, or loses its sender, when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
@@ -33,6 +35,7 @@ impl Context {
             config: Arc::new(config),
             filters: Arc::new(filters),
             blocks: Arc::default(),
+            fresh: Arc::default(),
             workers: Workers::for_this_machine(),
             stopping,
         }

@@ -21,6 +21,7 @@ mod context;
 mod convert;
 mod errors;
 mod eth;
+mod fresh_transactions;
 mod landing;
 mod log_filter;
 mod log_search;

@@ -642,6 +642,22 @@ async fn waiting_submission_answers_the_receipt_or_times_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn receipt_asked_for_just_before_the_block_is_answered_with_it() {
+    let rpc = Rpc::start().await;
+    for nonce in 0..10 {
+        let hash = rpc.send(&signed(0, nonce, Some(COUNTER_AT), &[])).await;
+        let asking = rpc.call("eth_getTransactionReceipt", json!([hash]));
+        let mining = async {
+            // Answered after the question has been sent, about when it is looked into.
+            rpc.call("eth_chainId", json!([])).await;
+            rpc.node.mine();
+        };
+        let (receipt, ()) = tokio::join!(asking, mining);
+        assert_eq!(receipt["transactionHash"], json!(hash));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refused_transactions_keep_geths_words() {
     let rpc = Rpc::start().await;
     let raw = signed(0, 0, Some(COUNTER_AT), &[]);

@@ -1,7 +1,8 @@
 //! Submitting transactions and finding them again.
 //!
 //! A transaction can be read by hash as soon as the pool has it; its receipt
-//! from the moment its block is on disk.
+//! from the moment its block is on disk, and who asks shortly before that gets
+//! it a little later (see [`crate::fresh_transactions`]).
 
 use alloy_eips::{BlockId, eip2718::Encodable2718 as _};
 use alloy_primitives::{B256, Bytes};
@@ -9,7 +10,10 @@ use alloy_rpc_types_eth::Index;
 use jsonrpsee::{server::RegisterMethodError, types::Params};
 use medina_types::{RecoveredBlock, limits};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::Instant,
+};
 
 use super::blocks::{by_hash, by_number};
 use crate::{
@@ -21,6 +25,9 @@ use crate::{
     registry::Registry,
     workers::Lane,
 };
+
+/// Blocks as they are decided.
+type Heads = Receiver<Arc<CommittedBlock>>;
 
 /// How long `eth_sendRawTransactionSync` waits where the caller does not say.
 const RECEIPT_WAIT: Duration = Duration::from_secs(2);
@@ -37,7 +44,11 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
             send_raw_and_wait(context, params)
         })?;
     registry.read("eth_getTransactionByHash", by_transaction_hash)?;
-    registry.read("eth_getTransactionReceipt", receipt)?;
+    registry
+        .module
+        .register_async_method("eth_getTransactionReceipt", |params, context, _| {
+            receipt(context, params)
+        })?;
     registry.read(
         "eth_getTransactionByBlockNumberAndIndex",
         |context, arguments| {
@@ -70,11 +81,10 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
 }
 
 async fn submit(context: &Context, bytes: Bytes) -> Answer<B256> {
-    context
-        .node
-        .submit_transaction(bytes)
-        .await
-        .map_err(|error| errors::submit(&error))
+    let submitted = context.node.submit_transaction(bytes).await;
+    let hash = submitted.map_err(|error| errors::submit(&error))?;
+    context.fresh.add(hash, Instant::now());
+    Ok(hash)
 }
 
 async fn send_raw(context: Arc<Context>, params: Params<'static>) -> Answer<B256> {
@@ -91,25 +101,27 @@ async fn send_raw_and_wait(context: Arc<Context>, params: Params<'static>) -> An
         given.0.min(limits::RPC_RECEIPT_WAIT_MAX)
     });
     // Listening begins before the transaction can be included.
-    let mut heads = context.node.subscribe_heads();
+    let heads = context.node.subscribe_heads();
     let hash = submit(&context, bytes).await?;
-    let included = async {
-        loop {
-            let found = match heads.recv().await {
-                Ok(committed) => receipt_in(&committed, hash),
-                // Blocks were missed: the store knows.
-                Err(RecvError::Lagged(_)) => stored_receipt(&context, hash).await?,
-                Err(RecvError::Closed) => return Err(stopping()),
-            };
-            if let Some(receipt) = found {
-                return Ok(receipt);
-            }
-        }
-    };
     tokio::select! {
-        answer = included => answer,
+        answer = inclusion(&context, heads, hash) => answer,
         () = tokio::time::sleep(wait) => Err(receipt_timeout(hash, wait)),
         () = context.stopped() => Err(stopping()),
+    }
+}
+
+/// Waits until a block includes the transaction.
+async fn inclusion(context: &Arc<Context>, mut heads: Heads, hash: B256) -> Answer<RpcReceipt> {
+    loop {
+        let found = match heads.recv().await {
+            Ok(committed) => receipt_in(&committed, hash),
+            // Blocks were missed: the store knows.
+            Err(RecvError::Lagged(_)) => stored_receipt(context, hash).await?,
+            Err(RecvError::Closed) => return Err(stopping()),
+        };
+        if let Some(receipt) = found {
+            return Ok(receipt);
+        }
     }
 }
 
@@ -148,8 +160,23 @@ async fn stored_receipt(context: &Arc<Context>, hash: B256) -> Answer<Option<Rpc
         .await
 }
 
-fn receipt(context: &Context, arguments: &mut Arguments) -> Answer<Option<RpcReceipt>> {
-    receipt_of(context, arguments.required()?)
+/// The receipt, `null` while there is none; a fresh transaction's is waited for.
+async fn receipt(context: Arc<Context>, params: Params<'static>) -> Answer<Option<RpcReceipt>> {
+    let hash = Arguments::of(&params)?.required()?;
+    let Some(until) = context.fresh.until(hash, Instant::now()) else {
+        return stored_receipt(&context, hash).await;
+    };
+    // Listening begins before the look, so that no block falls between them.
+    let heads = context.node.subscribe_heads();
+    let found = stored_receipt(&context, hash).await?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    tokio::select! {
+        answer = inclusion(&context, heads, hash) => answer.map(Some),
+        () = tokio::time::sleep_until(until) => Ok(None),
+        () = context.stopped() => Err(stopping()),
+    }
 }
 
 fn receipt_of(context: &Context, hash: B256) -> Answer<Option<RpcReceipt>> {
