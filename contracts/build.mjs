@@ -2,6 +2,9 @@
 //
 // The output is reproducible: compiler and libraries are pinned exactly, no
 // metadata hash is appended, and keys are written in one order.
+//
+// layout.json is what lies where in the state of each upgradeable module. It is compared as well, and a change
+// that is no appending is refused even when writing: an upgrade would read one thing for another.
 import { createRequire } from "node:module";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,6 +14,7 @@ const ROOT = dirname(fileURLToPath(import.meta.url));
 const SOURCES = join(ROOT, "solidity");
 const ARTIFACTS = join(ROOT, "artifacts");
 const MODULES = join(ROOT, "node_modules");
+const LAYOUT = join(ROOT, "layout.json");
 
 /** Deployed code above this many bytes goes to a library (EIP-170 allows 24 576). */
 const CODE_BYTES_MAX = 22 * 1024;
@@ -48,6 +52,21 @@ function solidityFiles(folder, prefix = "") {
     });
 }
 
+/** Modules whose state is one ERC-7201 struct named `Storage`. */
+const UPGRADEABLE = Object.keys(DEPLOYED).filter((name) => {
+  const file = join(SOURCES, DEPLOYED[name]);
+  return existsSync(file) && /^    struct Storage \{$/m.test(readFileSync(file, "utf8"));
+});
+
+/** A contract with one variable of the module's struct, because the compiler lays out variables only. */
+function probe(name) {
+  return `// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.30;
+import {${name}} from "${DEPLOYED[name]}";
+contract ${name}Layout { ${name}.Storage private state; }
+`;
+}
+
 function compile() {
   if (!existsSync(join(MODULES, "solc"))) fail("solc is not installed; run `npm ci` in contracts/");
   const solc = createRequire(import.meta.url)("solc");
@@ -58,6 +77,7 @@ function compile() {
   for (const name of Object.values(DEPLOYED)) {
     if (name.startsWith("@")) sources[name] = { content: readFileSync(join(MODULES, name), "utf8") };
   }
+  for (const name of UPGRADEABLE) sources[`layout/${name}.sol`] = { content: probe(name) };
   const input = {
     language: "Solidity",
     sources,
@@ -67,7 +87,7 @@ function compile() {
       optimizer: { enabled: true, runs: 1000 },
       metadata: { bytecodeHash: "none", appendCBOR: false },
       outputSelection: {
-        "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] },
+        "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout"] },
       },
     },
   };
@@ -83,6 +103,48 @@ function compile() {
   for (const problem of problems) console.error(problem.formattedMessage);
   if (problems.length > 0) fail(`${problems.length} errors or warnings (both are refused)`);
   return output.contracts;
+}
+
+/** Every struct of a module as lines `slot+offset type name`, without the compiler's own numbering. */
+function layoutOf(contracts) {
+  const layout = {};
+  for (const name of UPGRADEABLE) {
+    const types = contracts[`layout/${name}.sol`][`${name}Layout`].storageLayout.types;
+    const own = contracts[DEPLOYED[name]][name].storageLayout.storage;
+    const constant = /bytes32 private constant STORAGE = (0x[0-9a-f]{64});/.exec(
+      readFileSync(join(SOURCES, DEPLOYED[name]), "utf8"),
+    );
+    if (!constant) fail(`${name} does not say where its state lies`);
+    const structs = {};
+    for (const type of Object.values(types).filter((t) => t.members)) {
+      structs[type.label] = type.members.map(
+        (m) => `${m.slot}+${m.offset} ${types[m.type].label} ${m.label}`,
+      );
+    }
+    const sorted = Object.entries(structs).sort(([a], [b]) => (a < b ? -1 : 1));
+    // Of libraries that keep their own; a module's state is all in its struct.
+    const outside = own.map((v) => `${v.slot}+${v.offset} ${v.label}`);
+    layout[name] = { at: constant[1], outside, structs: Object.fromEntries(sorted) };
+  }
+  return layout;
+}
+
+/** What an upgrade from `old` to `now` would misread. */
+function misread(old, now) {
+  const wrong = [];
+  for (const [name, before] of Object.entries(old)) {
+    const after = now[name];
+    if (!after) continue;
+    if (after.at !== before.at) wrong.push(`${name} lies elsewhere`);
+    if (`${after.outside}` !== `${before.outside}`) wrong.push(`${name} has other state outside its struct`);
+    for (const [struct, members] of Object.entries(before.structs)) {
+      members.forEach((member, index) => {
+        const found = after.structs[struct]?.[index];
+        if (found !== member) wrong.push(`${struct}: "${member}" became "${found ?? "nothing"}"`);
+      });
+    }
+  }
+  return wrong;
 }
 
 function artifactsOf(contracts) {
@@ -124,6 +186,21 @@ function write(artifacts) {
   }
 }
 
-const artifacts = artifactsOf(compile());
-if (process.argv.includes("--check")) check(artifacts);
-else write(artifacts);
+const contracts = compile();
+const artifacts = artifactsOf(contracts);
+const layout = layoutOf(contracts);
+const layoutText = `${JSON.stringify(layout, null, 1)}\n`;
+const known = existsSync(LAYOUT) ? readFileSync(LAYOUT, "utf8") : "{}";
+if (process.argv.includes("--check")) {
+  check(artifacts);
+  if (known !== layoutText) fail("layout.json differs from the sources; run `node build.mjs`");
+  console.log(`state of ${UPGRADEABLE.length} modules lies where layout.json says`);
+} else {
+  const wrong = misread(JSON.parse(known), layout);
+  if (wrong.length > 0 && !process.argv.includes("--new-layout")) {
+    for (const line of wrong) console.error(`contracts: ${line}`);
+    fail("deployed state would be misread; append members, or say --new-layout where nothing is deployed");
+  }
+  write(artifacts);
+  writeFileSync(LAYOUT, layoutText);
+}

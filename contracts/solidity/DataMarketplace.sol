@@ -101,7 +101,7 @@ contract DataMarketplace is IDataMarketplace, MedinaModule, Acting, EIP712 {
         bytes32 org = l.org == 0 ? IDENTITY.orgOf(msg.sender) : l.org;
         if (!_acts(org, msg.sender)) revert NotOwner();
         _checkListing(l);
-        if (l.judge != address(0) && !_storage().judges[l.judge]) revert NotJudge();
+        _requireLicence(l.judge);
         if (_hasResource(l.kind)) _requireOwnResource(l.subject, org);
         Storage storage $ = _storage();
         id = ++$.listingCount;
@@ -379,6 +379,7 @@ contract DataMarketplace is IDataMarketplace, MedinaModule, Acting, EIP712 {
         bytes32 org = l.org;
         bytes32 buyerOrg = IDENTITY.orgOf(buyer);
         if (buyerOrg == org) revert OwnListing();
+        _requireLicence(l.judge);
         if (_hasResource(l.kind)) _requireOwnResource(l.subject, org);
         bytes32 audience = l.audience;
         if (audience != 0 && audience != buyerOrg) {
@@ -394,11 +395,11 @@ contract DataMarketplace is IDataMarketplace, MedinaModule, Acting, EIP712 {
         if (l.consentScope != 0) revert NoConsent();
     }
 
-    function _checkListing(Listing calldata l) private pure {
+    function _checkListing(Listing calldata l) private view {
         bool priced = l.price == Price.Fixed;
         if (!priced && l.price != Price.Free) revert BadListing();
         if (priced != (l.unitPrice != 0) || (!priced && l.judge != address(0))) revert BadListing();
-        if (l.payee == address(0) || l.subject == 0 || l.minReputation > BPS_MAX) revert BadListing();
+        if (l.payee == address(0) || l.payee == address(this) || l.subject == 0 || l.minReputation > BPS_MAX) revert BadListing();
         if (l.deliverIn > WINDOW_MAX || l.confirmIn < WINDOW_MIN || l.confirmIn > WINDOW_MAX) revert BadListing();
     }
 
@@ -406,6 +407,11 @@ contract DataMarketplace is IDataMarketplace, MedinaModule, Acting, EIP712 {
         ISensorRegistry.Resource memory r = REGISTRY.get(id);
         if (r.org != org) revert NotOwner();
         if (r.status != Roles.LIVE) revert NotLive();
+    }
+
+    /// A judge that is no longer listed keeps the orders it has and gets no new ones.
+    function _requireLicence(address judge) private view {
+        if (judge != address(0) && !_storage().judges[judge]) revert NotJudge();
     }
 
     function _ownListing(uint64 id) private view returns (Listing storage l) {
@@ -456,6 +462,8 @@ contract DataMarketplace is IDataMarketplace, MedinaModule, Acting, EIP712 {
     }
 
     function _withdraw(address owner, address to) private returns (uint128 amount) {
+        // Tokens that the market sends to itself are in no order, credit or pool.
+        if (to == address(this)) revert NotParty();
         Storage storage $ = _storage();
         amount = $.credits[owner];
         if (amount == 0) return 0;

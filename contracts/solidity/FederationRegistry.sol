@@ -23,9 +23,11 @@ contract FederationRegistry is IFederationRegistry, MedinaModule, Acting {
     struct Share {
         bool shared;
         bool bartered;
-        /// Membership and ownership it hangs on.
+        /// Membership and ownership it hangs on. Several blocks may share a second, so `since` alone does not
+        /// tell two owners apart; half of the owner's id does, and fits the slot.
         uint64 number;
         uint48 since;
+        bytes16 owner;
     }
 
     /// One membership of an organisation, for `history`.
@@ -133,7 +135,7 @@ contract FederationRegistry is IFederationRegistry, MedinaModule, Acting {
         for (uint256 i; i < resources.length; ++i) {
             ISensorRegistry.Resource memory r = REGISTRY.get(resources[i]);
             if (r.org != org || r.status != Roles.LIVE) revert NotOwner();
-            $.shares[fed][resources[i]] = Share(true, bartered[i], number, r.since);
+            $.shares[fed][resources[i]] = Share(true, bartered[i], number, r.since, bytes16(org));
             emit Shared(fed, resources[i], bartered[i]);
         }
     }
@@ -183,7 +185,7 @@ contract FederationRegistry is IFederationRegistry, MedinaModule, Acting {
         Share memory s = $.shares[fed][resource];
         if (!s.shared) return (false, false);
         ISensorRegistry.Resource memory r = REGISTRY.get(resource);
-        if (r.since != s.since || r.status != Roles.LIVE) return (false, false);
+        if (r.since != s.since || bytes16(r.org) != s.owner || r.status != Roles.LIVE) return (false, false);
         Membership storage m = $.memberships[fed][r.org];
         if (m.joined == 0 || m.left != 0 || m.number != s.number) return (false, false);
         return (true, s.bartered);

@@ -160,6 +160,8 @@ contract Identity is IIdentity, MedinaModule, EIP712 {
         if (s != Status.Suspended && s != Status.Revoked) {
             if (s != Status.Active || u.status != Status.Suspended || level < u.level) revert NotAllowed();
         }
+        // A suspension that is lifted must not stand for the approval of the org admin.
+        if (s == Status.Suspended && u.status == Status.Pending) revert NotAllowed();
         // A later suspension by a lower level does not make an earlier one easier to lift.
         if (s == Status.Active) u.level = 0;
         else if (u.status != Status.Suspended || level > u.level) u.level = level;

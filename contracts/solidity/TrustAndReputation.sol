@@ -60,7 +60,7 @@ contract TrustAndReputation is ITrustAndReputation, MedinaModule, Acting {
         mapping(bytes32 org => Evidence) orgs;
         mapping(bytes32 resource => Uptime) uptimes;
         mapping(bytes32 org => Count) misdeeds;
-        /// `Ring`s; a pair is keccak256(abi.encode(buyerOrg, sellerOrg)).
+        /// `Ring`s; a pair is keccak256(abi.encode(buyerOrg, sellerOrg, half-life)).
         mapping(bytes32 resource => uint256) violations;
         mapping(bytes32 org => uint256) coupons;
         mapping(bytes32 pair => uint256) pairs;
@@ -276,9 +276,11 @@ contract TrustAndReputation is ITrustAndReputation, MedinaModule, Acting {
     /// Weighs an order and remembers that this pair of organisations gave evidence.
     function _takeWeight(bytes32 buyerOrg, bytes32 sellerOrg, uint128 paid) private returns (uint256 weight) {
         Storage storage $ = _storage();
-        bytes32 pair = keccak256(abi.encode(buyerOrg, sellerOrg));
         uint256 half = $.params.halfFeedback;
-        uint256 slice = _slice(half == 0 ? 90 days : half);
+        if (half == 0) half = 90 days;
+        // Slices of another half-life are other numbers: a new half-life begins new rings.
+        bytes32 pair = keccak256(abi.encode(buyerOrg, sellerOrg, half));
+        uint256 slice = _slice(half);
         (uint16 reputation,,) = platformReputation(buyerOrg);
         uint256 ring = $.pairs[pair];
         weight = TrustMath.weight(paid, $.params.dust, reputation, Ring.sum(ring, slice));
@@ -302,11 +304,19 @@ contract TrustAndReputation is ITrustAndReputation, MedinaModule, Acting {
     function _countCoverage(bytes32 resource, uint48 since, uint64 covered) private {
         Uptime memory u = _uptime(resource);
         uint48 start = u.time > since ? u.time : since;
-        uint48 timeNow = uint48(block.timestamp);
-        if (timeNow - start > LOOK_BACK) start = timeNow - LOOK_BACK;
-        uint64 passed = timeNow - start;
-        uint64 up = covered - u.covered;
-        if (up > passed) up = passed;
+        uint256 passed = block.timestamp - start;
+        bool isCut = passed > LOOK_BACK;
+        if (isCut) passed = LOOK_BACK;
+        uint256 fresh = covered - u.covered;
+        uint256 up = fresh < passed ? fresh : passed;
+        // Readings are anchored after the time they cover. What the refreshes in between took for down is up
+        // now; else whoever refreshes often enough makes any sensor look dead.
+        if (!isCut) {
+            uint256 late = (fresh - up > LOOK_BACK ? LOOK_BACK : fresh - up) * TrustMath.UNIT;
+            if (late > u.down) late = u.down;
+            u.down -= uint64(late);
+            u.up = _toEvidence(u.up + late);
+        }
         u.covered = covered;
         _addUptime(resource, u, up, passed - up);
     }

@@ -73,6 +73,9 @@ pub const GATEWAY_SESSION_SECONDS: u64 = 900;
 pub const GATEWAY_ACCESS_AGE_MS_MAX: u64 = 10_000;
 /// Readings on one page of the gateway.
 pub const GATEWAY_PAGE_READINGS_MAX: usize = 500;
+/// Bytes of records after which a page ends early: a thousand clients that do not take their page
+/// hold half a gigabyte.
+pub const GATEWAY_PAGE_RECORD_BYTES_MAX: usize = 512 * 1024;
 /// Most bytes of one page the buyer reads: a full page of long records with their proofs.
 pub const GATEWAY_PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a closing gateway waits for requests in flight, in seconds.

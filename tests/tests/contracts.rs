@@ -12,6 +12,8 @@
 
 #[path = "contracts/anchor.rs"]
 mod anchor;
+#[path = "contracts/attacks.rs"]
+mod attacks;
 #[path = "contracts/coupons.rs"]
 mod coupons;
 #[path = "contracts/deployment.rs"]

@@ -105,6 +105,7 @@ interface IIdentity {
 
     /// @notice Org admins rule their users up to Manager, certifiers their ids, Moderators all up to Manager,
     /// Administrators all. Only the same level or a higher one lifts a suspension. Revoked is final.
+    /// Who is Pending can only be revoked.
     function setStatus(bytes32 userId, Status s, bytes32 reason) external;
 
     /// @notice The holder or the certifier; the id keeps only its nullifier and the time.

@@ -82,7 +82,7 @@ interface ITrustAndReputation {
     function report(bytes32 resource, uint32 up, uint32 down) external;
 
     /// @notice Anyone: counts anchored coverage since the last refresh (at most a day) as time up, the rest as
-    /// down; emits the resource's trust and its owner's reputation where known.
+    /// down; coverage that comes late makes time counted as down up again (at most a day); emits the resource's trust and its owner's reputation where known.
     function refresh(bytes32 resource) external;
 
     /// @notice For the caller's organisation, at most 64; pairs younger than 5 min and unknown ones are skipped.

@@ -375,6 +375,24 @@ impl Planner {
             };
             self.call(format!("label role {label}"), manager, &call);
         }
+        // ADMIN can have no guardian of its own, and what it does to the AccessManager is worth the most: a
+        // cancellation asks for the guardian of the role named here, permission still for ADMIN.
+        self.assign(
+            manager,
+            roles::GOVERNOR,
+            &[
+                AccessManager::labelRoleCall::SELECTOR,
+                AccessManager::setRoleAdminCall::SELECTOR,
+                AccessManager::setRoleGuardianCall::SELECTOR,
+                AccessManager::setGrantDelayCall::SELECTOR,
+                AccessManager::setTargetAdminDelayCall::SELECTOR,
+                AccessManager::updateAuthorityCall::SELECTOR,
+                AccessManager::setTargetClosedCall::SELECTOR,
+                AccessManager::setTargetFunctionRoleCall::SELECTOR,
+                AccessManager::grantRoleCall::SELECTOR,
+                AccessManager::revokeRoleCall::SELECTOR,
+            ],
+        );
         for role in [roles::GOVERNOR, roles::MINTER] {
             let call = AccessManager::setRoleGuardianCall {
                 roleId: role,

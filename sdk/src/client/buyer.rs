@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{AnchoredRoot, ClientError, Coupon, MarketClient};
+use super::{AnchoredRoot, ClientError, Coupon, ListingKind, MarketClient};
 use crate::gateway::wire::{
     Answer, Challenge, ChallengeRequest, CouponAccess, Listings, Page, PageItem, Problem, Scheme,
     Session,
@@ -86,6 +86,9 @@ pub enum BuyerError {
         /// How many came.
         found: u64,
     },
+    /// A data set was sold, and something else was given.
+    #[error("the gateway gave other batches than the sold one with root {0}")]
+    NotSold(B256),
     /// The chain's part.
     #[error(transparent)]
     Chain(#[from] ClientError),
@@ -126,8 +129,22 @@ pub struct Delivery {
     pub withheld: Vec<(B256, u64)>,
 }
 
+/// What a listing sells, as far as the chain says which readings these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sold {
+    /// All batches of a resource.
+    Resource(B256),
+    /// The batch with this root.
+    Root(B256),
+    /// The chain does not say it.
+    Other,
+}
+
 /// Where roots come from: the chain.
 pub trait RootSource: Sync {
+    /// What a listing sells.
+    fn sold(&self, listing: u64) -> BoxFuture<'_, Result<Sold, ClientError>>;
+
     /// The anchored root of a batch.
     fn root(&self, source: B256, seq: u64) -> BoxFuture<'_, Result<AnchoredRoot, ClientError>>;
 
@@ -136,6 +153,17 @@ pub trait RootSource: Sync {
 }
 
 impl RootSource for MarketClient {
+    fn sold(&self, listing: u64) -> BoxFuture<'_, Result<Sold, ClientError>> {
+        Box::pin(async move {
+            let listing = self.listing(listing).await?;
+            Ok(match listing.kind {
+                Ok(ListingKind::Stream | ListingKind::Service) => Sold::Resource(listing.subject),
+                Ok(ListingKind::Dataset) => Sold::Root(listing.subject),
+                _ => Sold::Other,
+            })
+        })
+    }
+
     fn root(&self, source: B256, seq: u64) -> BoxFuture<'_, Result<AnchoredRoot, ClientError>> {
         Box::pin(self.anchored_root(source, seq))
     }
@@ -242,13 +270,18 @@ impl GatewayBuyer {
             .await
     }
 
-    /// Reads everything and checks each record against the anchored root.
+    /// Reads everything and checks each record against the anchored root, and whether it is what
+    /// was sold: batches of the sold resource that do not come are `withheld`.
     pub async fn fetch_verified(
         &self,
         roots: &impl RootSource,
         session: &Session,
         target: Target,
     ) -> Result<Delivery, BuyerError> {
+        let sold = match target {
+            Target::Listing(listing) => roots.sold(listing).await?,
+            Target::Resource(resource) => Sold::Resource(resource),
+        };
         let mut check = Check::default();
         let mut from = "0".to_owned();
         loop {
@@ -260,7 +293,7 @@ impl GatewayBuyer {
                 check.take(roots, item).await?;
             }
             match page.next {
-                None => return check.finish(roots).await,
+                None => return check.finish(roots, sold).await,
                 Some(_) if is_stuck => {
                     let reason = "its pages do not come to an end".into();
                     return Err(BuyerError::BadAnswer {
@@ -408,7 +441,12 @@ impl Check {
         Ok(())
     }
 
-    async fn finish(mut self, roots: &impl RootSource) -> Result<Delivery, BuyerError> {
+    async fn finish(mut self, roots: &impl RootSource, sold: Sold) -> Result<Delivery, BuyerError> {
+        if let Sold::Root(root) = sold
+            && !self.roots.values().any(|anchored| anchored.root == root)
+        {
+            return Err(BuyerError::NotSold(root));
+        }
         for (&(source_id, seq), found) in &self.seen {
             let expected = u64::from(self.roots[&(source_id, seq)].count);
             if *found != expected {
@@ -422,7 +460,11 @@ impl Check {
             }
         }
         self.delivery.batches = self.seen.len();
-        let sources: BTreeSet<B256> = self.seen.keys().map(|(source, _)| *source).collect();
+        let mut sources: BTreeSet<B256> = self.seen.keys().map(|(source, _)| *source).collect();
+        // A gateway that gives nothing of it, or something else, shall not look complete.
+        if let Sold::Resource(resource) = sold {
+            sources.insert(resource);
+        }
         for source in sources {
             let anchored = 1..=roots.last_seq(source).await?;
             let missing = anchored

@@ -30,7 +30,9 @@ use alloy_sol_types::SolCall;
 use medina_contracts::{ContractAddresses, identity};
 
 pub use self::anchors::{AnchorStats, AnchoredRoot, Verdict};
-pub use self::buyer::{BuyerError, Delivery, GatewayBuyer, RootSource, Target, VerifiedReading};
+pub use self::buyer::{
+    BuyerError, Delivery, GatewayBuyer, RootSource, Sold, Target, VerifiedReading,
+};
 pub use self::coupons::{Coupon, CouponStatus, UseRequest, coupon_state_text};
 pub use self::error::ClientError;
 pub use self::federations::FederationRecord;

@@ -2,7 +2,7 @@
 //!
 //! A challenge is not stored: its nonce carries a keyed hash over its fields, so strangers cannot
 //! fill memory by asking. Only answered ones are remembered, until they expire, so that none
-//! works twice; an answer that gets that far carries a valid signature.
+//! works twice; an answer that gets that far carries a valid signature of somebody with access.
 //!
 //! ```text
 //! nonce = random (16 bytes) ‖ keccak(secret ‖ listing ‖ account ‖ expires ‖ random)[..16]
@@ -71,8 +71,8 @@ impl Challenges {
         Ok(self.challenge(listing, account, expires, nonce))
     }
 
-    /// Judges an answer and, if it holds, uses the challenge up.
-    pub(super) fn accept(&mut self, answer: &Answer, now: u64) -> Result<(), Refusal> {
+    /// Judges an answer without remembering anything of it: who answers may still be a stranger.
+    pub(super) fn check(&self, answer: &Answer, now: u64) -> Result<(), Refusal> {
         let Answer {
             listing,
             account,
@@ -92,15 +92,27 @@ impl Challenges {
         if self.signer(&challenge, answer) != Some(account) {
             return Err(Refusal::WrongSigner);
         }
+        if self.answered.contains(&(expires, nonce)) {
+            return Err(Refusal::Used);
+        }
+        Ok(())
+    }
+
+    /// Uses the challenge of a checked answer up; only one of several calls succeeds.
+    pub(super) fn use_up(&mut self, answer: &Answer, now: u64) -> Result<(), Refusal> {
+        let answered = (answer.expires, answer.nonce);
+        if answer.expires < now {
+            return Err(Refusal::Expired);
+        }
         // Expired ones are refused anyway and need no memory.
         self.answered = self.answered.split_off(&(now, B256::ZERO));
-        if self.answered.contains(&(expires, nonce)) {
+        if self.answered.contains(&answered) {
             return Err(Refusal::Used);
         }
         if self.answered.len() >= GATEWAY_ANSWERED_MAX {
             return Err(Refusal::Full);
         }
-        self.answered.insert((expires, nonce));
+        self.answered.insert(answered);
         Ok(())
     }
 
@@ -148,6 +160,13 @@ impl Challenges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Challenges {
+        fn accept(&mut self, answer: &Answer, now: u64) -> Result<(), Refusal> {
+            self.check(answer, now)?;
+            self.use_up(answer, now)
+        }
+    }
     use crate::wallet::Account;
 
     const NOW: u64 = 1_000;

@@ -1,7 +1,8 @@
 //! Connections are bounded in number, and none stays open in silence.
 //!
 //! Requests have their own bounds; these two are for clients that connect and then send nothing,
-//! or one byte a minute.
+//! or one byte a minute, or do not take their answer. A request has its time from its first byte
+//! to the first bytes of its answer; what arrives in between gives it no more.
 
 use std::io;
 use std::net::SocketAddr;
@@ -53,10 +54,12 @@ impl Listener for BoundedListener {
     }
 }
 
-/// A connection that ends when nothing was read for too long.
+/// A connection that ends when neither a request begins nor an answer goes on for too long.
 pub(super) struct BoundedStream {
     stream: TcpStream,
     silence: Pin<Box<Sleep>>,
+    /// Whether bytes of a request came since the last bytes of an answer went.
+    is_asking: bool,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -65,8 +68,23 @@ impl BoundedStream {
         Self {
             stream,
             silence: Box::pin(tokio::time::sleep(patience())),
+            is_asking: false,
             _slot: slot,
         }
+    }
+
+    fn begin_anew(&mut self) {
+        self.silence.as_mut().reset(Instant::now() + patience());
+    }
+
+    /// An error once the time is over, which also wakes the connection.
+    fn poll_silence<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.silence.as_mut().poll(context).map(|()| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client is silent",
+            ))
+        })
     }
 }
 
@@ -80,17 +98,16 @@ impl AsyncRead for BoundedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
-                self.silence.as_mut().reset(Instant::now() + patience());
+                if buffer.filled().len() > before && !self.is_asking {
+                    self.is_asking = true;
+                    self.begin_anew();
+                }
                 Poll::Ready(read)
             }
-            Poll::Pending => self.silence.as_mut().poll(context).map(|()| {
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client is silent",
-                ))
-            }),
+            Poll::Pending => self.poll_silence(context),
         }
     }
 }
@@ -101,7 +118,14 @@ impl AsyncWrite for BoundedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Ready(written) => {
+                self.is_asking = false;
+                self.begin_anew();
+                Poll::Ready(written)
+            }
+            Poll::Pending => self.poll_silence(context),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -118,23 +142,61 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    #[tokio::test]
-    async fn silent_connection_ends_and_a_speaking_one_stays() {
+    async fn pair() -> (TcpStream, BoundedStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
         let mut listener = BoundedListener::new(listener);
         let address = listener.local_addr().expect("an address");
-        let mut client = TcpStream::connect(address).await.expect("connects");
-        let (mut accepted, _) = listener.accept().await;
-        client.write_all(b"x").await.expect("writes");
-        // What was read counts anew, even if the time was nearly over.
-        accepted
-            .silence
-            .as_mut()
-            .reset(Instant::now() + Duration::from_secs(5));
-        assert_eq!(accepted.read_u8().await.expect("reads"), b'x');
-        assert!(accepted.silence.deadline() > Instant::now() + Duration::from_secs(60));
+        let client = TcpStream::connect(address).await.expect("connects");
+        let (accepted, _) = listener.accept().await;
+        (client, accepted)
+    }
+
+    fn nearly_over(stream: &mut BoundedStream) {
+        let soon = Instant::now() + Duration::from_secs(5);
+        stream.silence.as_mut().reset(soon);
+    }
+
+    fn has_time(stream: &BoundedStream) -> bool {
+        stream.silence.deadline() > Instant::now() + Duration::from_secs(60)
+    }
+
+    #[tokio::test]
+    async fn silent_connection_ends() {
+        let (_client, mut accepted) = pair().await;
         accepted.silence.as_mut().reset(Instant::now());
         let error = accepted.read_u8().await.expect_err("silence");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn request_has_its_time_from_the_first_byte_and_more_bytes_give_no_more() {
+        let (mut client, mut accepted) = pair().await;
+        nearly_over(&mut accepted);
+        client.write_all(b"GE").await.expect("writes");
+        assert_eq!(accepted.read_u8().await.expect("reads"), b'G');
+        assert!(has_time(&accepted), "a request begins");
+        // One byte a minute is no request either.
+        nearly_over(&mut accepted);
+        assert_eq!(accepted.read_u8().await.expect("reads"), b'E');
+        assert!(!has_time(&accepted), "the same request");
+        accepted.write_all(b"answer").await.expect("writes");
+        assert!(has_time(&accepted), "an answer");
+        nearly_over(&mut accepted);
+        client.write_all(b"G").await.expect("writes");
+        assert_eq!(accepted.read_u8().await.expect("reads"), b'G');
+        assert!(has_time(&accepted), "the next request");
+    }
+
+    #[tokio::test]
+    async fn client_that_does_not_take_its_answer_is_left() {
+        let (_client, mut accepted) = pair().await;
+        let answer = vec![0; 64 * 1024 * 1024];
+        // The system's own buffers take some of it.
+        let filling = accepted.write_all(&answer);
+        let filled = tokio::time::timeout(Duration::from_millis(300), filling).await;
+        assert!(filled.is_err(), "nobody reads");
+        accepted.silence.as_mut().reset(Instant::now());
+        let error = accepted.write_all(&answer).await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 

@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 
 use super::wire::{Page, PageItem, PageRecord};
 use crate::companion::{Companion, CompanionError, Slot};
-use crate::limits::{GATEWAY_PAGE_READINGS_MAX, GATEWAY_TREES_CACHED_MAX};
+use crate::limits::{
+    GATEWAY_PAGE_READINGS_MAX, GATEWAY_PAGE_RECORD_BYTES_MAX, GATEWAY_TREES_CACHED_MAX,
+};
 use crate::merkle::MerkleTree;
 
 /// The next place to hand out.
@@ -48,10 +50,22 @@ impl std::fmt::Display for Cursor {
     }
 }
 
+/// Records read before the size of the page is looked at again.
+const READ_AT_ONCE: usize = 32;
+
+fn record_bytes(slot: &Slot) -> usize {
+    match slot {
+        Slot::Present(stored) => stored.record.len(),
+        Slot::Erased(_) => 0,
+    }
+}
+
 /// Makes pages; keeps the last trees, because a batch usually spans many pages.
 pub(super) struct Pages {
     companion: Arc<Companion>,
     trees: Mutex<Vec<CachedTree>>,
+    /// Held while a tree is built: a large batch takes its memory once, however many ask for it.
+    building: Mutex<()>,
 }
 
 struct CachedTree {
@@ -65,6 +79,7 @@ impl Pages {
         Self {
             companion,
             trees: Mutex::new(Vec::new()),
+            building: Mutex::new(()),
         }
     }
 
@@ -84,6 +99,7 @@ impl Pages {
             From::Offset(offset) => self.seek(sources, offset)?,
         };
         let mut readings = Vec::new();
+        let mut bytes = 0;
         while let Some(source) = sources.get(cursor.source).copied() {
             if cursor.seq > self.companion.last_anchored(source)? {
                 cursor = Cursor {
@@ -93,13 +109,14 @@ impl Pages {
                 };
                 continue;
             }
-            if readings.len() == limit {
+            if readings.len() == limit || bytes >= GATEWAY_PAGE_RECORD_BYTES_MAX {
                 break;
             }
-            let room = limit - readings.len();
+            let room = (limit - readings.len()).min(READ_AT_ONCE);
             let slots = self
                 .companion
                 .records(source, cursor.seq, cursor.index, room)?;
+            bytes += slots.iter().map(record_bytes).sum::<usize>();
             let taken = u32::try_from(slots.len()).unwrap_or(u32::MAX);
             self.add(&mut readings, source, cursor.seq, slots)?;
             let count = self.companion.batch(source, cursor.seq)?.batch.count;
@@ -191,6 +208,10 @@ impl Pages {
                 .find(|cached| cached.source == source && cached.seq == seq)
                 .map(|c| c.tree.clone())
         };
+        if let Some(tree) = find(&self.trees.lock()) {
+            return Ok(tree);
+        }
+        let _turn = self.building.lock();
         if let Some(tree) = find(&self.trees.lock()) {
             return Ok(tree);
         }

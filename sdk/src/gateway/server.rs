@@ -190,9 +190,11 @@ async fn session(Extract(state): Shared, body: Result<Bytes, BytesRejection>) ->
     let hint = r#"{"listing", "account", "expires", "nonce", "signature", "scheme": "eip191"}"#;
     let answer: Answer = parse(body, hint)?;
     state.sources(answer.listing)?;
-    let now = state.now_ms() / 1_000;
-    state.challenges.lock().accept(&answer, now)?;
+    let now = || state.now_ms() / 1_000;
+    state.challenges.lock().check(&answer, now())?;
     state.require_access(answer.listing, answer.account).await?;
+    // Remembered only now: strangers shall fill no memory.
+    state.challenges.lock().use_up(&answer, now())?;
     state.open_session(answer.account, Scope::Listing(answer.listing))
 }
 

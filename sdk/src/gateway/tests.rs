@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::client::{
     AnchoredRoot, BuyerError, ClientError, Coupon, CouponKind, CouponState, CouponStatus,
-    GatewayBuyer, RootSource, Target,
+    GatewayBuyer, RootSource, Sold, Target,
 };
 use crate::companion::MasterKey;
 use crate::gateway::wire::{Problem, Session};
@@ -92,6 +92,10 @@ struct Scene {
 }
 
 impl RootSource for Scene {
+    fn sold(&self, _: u64) -> BoxFuture<'_, Result<Sold, ClientError>> {
+        Box::pin(async { Ok(Sold::Resource(SOURCE)) })
+    }
+
     fn root(&self, source: B256, seq: u64) -> BoxFuture<'_, Result<AnchoredRoot, ClientError>> {
         let batch = self.companion.batch(source, seq).expect("a batch").batch;
         Box::pin(async move {
@@ -273,6 +277,77 @@ async fn stranger_gets_no_session() {
         .await
         .expect_err("no listing");
     assert_eq!(status_of(unknown), 404);
+}
+
+#[tokio::test]
+async fn strangers_answer_fills_no_memory_and_works_once_access_is_bought() {
+    let scene = Scene::new().await;
+    let account = Account::random().expect("randomness");
+    let http = reqwest::Client::new();
+    let request = wire::ChallengeRequest {
+        listing: LISTING,
+        account: account.address(),
+    };
+    let asked = http
+        .post(format!("{}/v1/challenge", scene.url()))
+        .json(&request);
+    let challenge: wire::Challenge = asked
+        .send()
+        .await
+        .expect("answers")
+        .json()
+        .await
+        .expect("a challenge");
+    let signature = account
+        .sign_message(challenge.text().as_bytes())
+        .expect("signs");
+    let answer = wire::Answer {
+        listing: LISTING,
+        account: account.address(),
+        expires: challenge.expires,
+        nonce: challenge.nonce,
+        signature: signature.as_bytes().to_vec().into(),
+        scheme: wire::Scheme::Eip191,
+    };
+    let send = async || {
+        let url = format!("{}/v1/session", scene.url());
+        let response = http.post(url).json(&answer).send().await.expect("answers");
+        response.status().as_u16()
+    };
+    // Without access nothing is remembered of an answer; with it, the answer works once.
+    assert_eq!((send().await, send().await), (403, 403));
+    scene.chain.buyers.lock().insert(account.address());
+    assert_eq!((send().await, send().await), (200, 401));
+}
+
+#[tokio::test]
+async fn page_of_long_records_ends_before_it_is_too_large() {
+    let scene = Scene::new().await;
+    let labels = (0..16).map(|n| (format!("label {n}"), "x".repeat(128)));
+    let labels: BTreeMap<_, _> = labels.collect();
+    let long = |n: u64| Reading {
+        labels: labels.clone(),
+        ..Reading::new((READINGS + n) * 1_000, "t", Decimal::from(n))
+    };
+    let readings = (1..=2_000).map(long).collect();
+    let batch = scene.companion.prepare(SOURCE, readings).expect("stores");
+    scene
+        .companion
+        .mark_anchored(SOURCE, batch.seq, B256::ZERO)
+        .expect("notes");
+    let session = scene.session().await;
+    let client = scene.client();
+    let target = Target::Listing(LISTING);
+    let page = client.page(&session, target, "0-3-0", 500).await;
+    let records = page.expect("reads").readings;
+    let bytes: usize = records
+        .iter()
+        .filter_map(|item| item.record.as_ref())
+        .map(|record| record.record.len())
+        .sum();
+    assert!(!records.is_empty() && bytes < 600_000, "{bytes} bytes");
+    let all = client.fetch_verified(&scene, &session, target).await;
+    assert_eq!(all.expect("reads").readings.len(), 3_200);
 }
 
 #[tokio::test]
@@ -595,6 +670,9 @@ mod dishonest {
         let seq = last.expect("stores").seq;
         struct Later(Scene);
         impl RootSource for Later {
+            fn sold(&self, listing: u64) -> BoxFuture<'_, Result<Sold, ClientError>> {
+                self.0.sold(listing)
+            }
             fn root(
                 &self,
                 source: B256,
@@ -612,6 +690,32 @@ mod dishonest {
             .await
             .expect("reads");
         assert_eq!(delivery.withheld, [(SOURCE, seq)]);
+    }
+
+    #[tokio::test]
+    async fn nothing_at_all_is_no_delivery_of_what_was_sold() {
+        let scene = Scene::new().await;
+        let session = scene.session().await;
+        let router = Router::new().route(
+            "/v1/listings/{id}/readings",
+            get(|| async {
+                Json(Page {
+                    readings: Vec::new(),
+                    next: None,
+                })
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("listens");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let buyer = GatewayBuyer::new(&url).expect("a URL");
+        let target = Target::Listing(LISTING);
+        let delivery = buyer.fetch_verified(&scene, &session, target).await;
+        server.abort();
+        let delivery = delivery.expect("reads");
+        assert_eq!(delivery.withheld, [(SOURCE, 1), (SOURCE, 2)]);
     }
 
     #[tokio::test]

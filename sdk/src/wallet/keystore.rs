@@ -7,15 +7,22 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::Address;
+use aes::cipher::{KeyIvInit, StreamCipher};
+use alloy_primitives::{Address, keccak256};
 use alloy_signer_local::PrivateKeySigner;
-use chacha20poly1305::aead::OsRng;
-use serde_json::Value;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{Account, WalletError};
 use crate::limits::{
     KEYSTORE_BYTES_MAX, KEYSTORE_FILES_MAX, PBKDF2_ROUNDS_MAX, SCRYPT_MEMORY_BYTES_MAX,
 };
+
+/// Rounds, block size and parallelism of scrypt for new files: the standard of other wallets,
+/// 256 MiB and about a second.
+const SCRYPT_LOG_N: u8 = 18;
+const SCRYPT_R: u32 = 8;
+const SCRYPT_P: u32 = 1;
 
 /// One file of the folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,27 +68,24 @@ impl KeystoreDir {
         let name = format!("medina--{}.json", hex::encode(address));
         let draft = self.path.join(format!(".{name}.draft"));
         let path = self.path.join(name);
-        let written = self.write_draft(account, password, &draft);
-        let finished = written.and_then(|()| publish(address, &draft, &path));
+        let written = Self::write_draft(account, password, &draft);
+        let finished = written.and_then(|()| publish(&draft, &path));
         // Only the finished file stays, whatever happened.
         let _ = fs::remove_file(&draft);
         finished.map(|()| KeystoreEntry { address, path })
     }
 
-    fn write_draft(
-        &self,
-        account: &Account,
-        password: &str,
-        draft: &Path,
-    ) -> Result<(), WalletError> {
-        let name = draft.file_name().and_then(|name| name.to_str());
-        let key = account.to_bytes();
-        PrivateKeySigner::encrypt_keystore(&self.path, &mut OsRng, key.as_slice(), password, name)
-            .map(|_| ())
-            .map_err(|_| WalletError::Io {
-                path: draft.to_owned(),
-                source: std::io::Error::other("the encrypted key could not be written"),
-            })
+    fn write_draft(account: &Account, password: &str, draft: &Path) -> Result<(), WalletError> {
+        let io = |source| WalletError::Io {
+            path: draft.to_owned(),
+            source,
+        };
+        let json = seal(account, password)?;
+        // What an interrupted import left must not stop the next one.
+        let _ = fs::remove_file(draft);
+        let mut file = private_file(draft).map_err(io)?;
+        file.write_all(json.to_string().as_bytes()).map_err(io)?;
+        file.sync_all().map_err(io)
     }
 
     /// Every account of the folder, by address. Files that are no keystores are passed over.
@@ -142,22 +146,77 @@ impl KeystoreDir {
     }
 }
 
-/// Adds the address, which the library leaves out and other wallets list files by, and moves the
-/// file to its name with rights for its owner only.
-fn publish(address: Address, draft: &Path, path: &Path) -> Result<(), WalletError> {
-    let mut json = read_json(draft)?;
-    if let Some(fields) = json.as_object_mut() {
-        fields.insert("address".into(), hex::encode(address).into());
-    }
-    let write = || -> std::io::Result<()> {
-        let mut file = private_file(path)?;
-        file.write_all(json.to_string().as_bytes())?;
-        file.sync_all()
+/// Gives the finished draft its name; never replaces a file.
+fn publish(draft: &Path, path: &Path) -> Result<(), WalletError> {
+    let renamed = if path.exists() {
+        Err(std::io::ErrorKind::AlreadyExists.into())
+    } else {
+        fs::rename(draft, path)
     };
-    write().map_err(|source| WalletError::Io {
+    renamed.map_err(|source| WalletError::Io {
         path: path.to_owned(),
         source,
     })
+}
+
+/// The key as a V3 document. The library that reads files would write 2^13 rounds of scrypt, a
+/// thirty-second of what other wallets take as their standard, so they are written here.
+fn seal(account: &Account, password: &str) -> Result<Value, WalletError> {
+    let mut random = [0; 32 + 16 + 16];
+    getrandom::fill(&mut random).map_err(|_| WalletError::NoRandomness)?;
+    let (salt, rest) = random.split_at(32);
+    let (iv, id) = rest.split_at(16);
+    let parameters = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P)
+        .expect("the constants are within scrypt's bounds");
+    let mut derived = Zeroizing::new([0; 32]);
+    scrypt::scrypt(
+        password.as_bytes(),
+        salt,
+        &parameters,
+        derived.as_mut_slice(),
+    )
+    .expect("32 bytes are a length scrypt gives");
+    let mut text = *account.to_bytes();
+    let mut cipher = ctr::Ctr128BE::<aes::Aes128>::new_from_slices(&derived[..16], iv)
+        .expect("16 bytes are the cipher's key and its start");
+    cipher.apply_keystream(&mut text);
+    let mac = keccak256([&derived[16..], &text[..]].concat());
+    Ok(json!({
+        "address": hex::encode(account.address()),
+        "crypto": {
+            "cipher": "aes-128-ctr",
+            "cipherparams": {"iv": hex::encode(iv)},
+            "ciphertext": hex::encode(text),
+            "kdf": "scrypt",
+            "kdfparams": {
+                "dklen": 32,
+                "n": 1_u64 << SCRYPT_LOG_N,
+                "p": SCRYPT_P,
+                "r": SCRYPT_R,
+                "salt": hex::encode(salt),
+            },
+            "mac": hex::encode(mac),
+        },
+        "id": uuid(id),
+        "version": 3,
+    }))
+}
+
+/// A random (version 4) UUID of 16 random bytes.
+fn uuid(random: &[u8]) -> String {
+    let mut id = [0; 16];
+    id.copy_from_slice(random);
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    let text = hex::encode(id);
+    let (a, b, c, d, e) = (
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    );
+    format!("{a}-{b}-{c}-{d}-{e}")
 }
 
 fn read_json(path: &Path) -> Result<Value, WalletError> {

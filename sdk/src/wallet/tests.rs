@@ -180,6 +180,10 @@ fn keystore_files_belong_to_their_owner_only() {
     assert_eq!(mode(&dir.path().join("keys")), 0o700);
     let text = std::fs::read_to_string(&entry.path).expect("reads");
     assert!(!text.contains(&FIRST_KEY[2..]));
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(json["crypto"]["kdfparams"]["n"], 262_144);
+    let files = std::fs::read_dir(dir.path().join("keys")).expect("lists");
+    assert_eq!(files.count(), 1, "no draft is left");
 }
 
 /// The PBKDF2 vector of the Web3 Secret Storage definition.

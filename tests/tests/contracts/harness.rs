@@ -148,8 +148,13 @@ impl Chain {
 
     /// Puts code there that stops with an invalid instruction.
     pub(crate) fn break_code(&mut self, address: Address) {
+        self.put_code(address, Bytes::from_static(&[0xfe]));
+    }
+
+    /// Puts code there.
+    pub(crate) fn put_code(&mut self, address: Address, code: Bytes) {
         let account = self.db.load_account(address).unwrap();
-        let code = revm::bytecode::Bytecode::new_raw(Bytes::from_static(&[0xfe]));
+        let code = revm::bytecode::Bytecode::new_raw(code);
         account.info.code_hash = code.hash_slow();
         account.info.code = Some(code);
     }
