@@ -144,8 +144,12 @@ impl NetworkOfProcesses {
         for index in 0..network.nodes.len() {
             network.run(index);
         }
+        let others = network.nodes.len() - 1;
         for index in 0..network.nodes.len() {
             network.ready(index).await;
+        }
+        for index in 0..network.nodes.len() {
+            network.linked(index, others).await;
         }
         network
     }
@@ -255,6 +259,21 @@ impl NetworkOfProcesses {
             );
             tokio::time::sleep(LOOK_PERIOD).await;
         }
+    }
+
+    /// Waits until a node has links to so many peers. Who is not linked when a
+    /// block is decided hears no votes: a validator without a record, at genesis
+    /// or wiped, then has to observe longer before it may vote.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    pub async fn linked(&self, index: usize, peers: usize) {
+        eventually(&format!("node {index} to have {peers} peers"), || async {
+            let linked = self.try_call(index, "medina_peers", json!([])).await?;
+            linked.as_array().filter(|linked| linked.len() >= peers)?;
+            Some(())
+        })
+        .await;
     }
 
     /// SIGKILL.

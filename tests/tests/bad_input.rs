@@ -211,7 +211,6 @@ async fn taken_port_is_named_with_what_wanted_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "libp2p binds with SO_REUSEPORT, so that two nodes share the port unnoticed"]
 async fn port_for_peers_of_another_node_is_taken_too() {
     let place = Place::running().await;
     let port = place.port(1);

@@ -85,6 +85,7 @@ async fn killed_validator_stops_nobody_and_catches_up_by_itself() {
         }
         network.run(victim);
         network.ready(victim).await;
+        network.linked(victim, 3).await;
         network.agree(&[0, 1, 2, 3]).await;
     }
     pay(&provider(&network, 3, 3), Address::repeat_byte(2)).await;
@@ -154,6 +155,7 @@ async fn node_with_a_wiped_database_catches_up_and_votes_again() {
     std::fs::remove_dir_all(network.node_folder(3).join("data")).unwrap();
     network.run(3);
     network.ready(3).await;
+    network.linked(3, 3).await;
     network.reaches(3, 5).await;
     // It observes for two blocks, then votes: the chain must live without another validator.
     for _ in 0..3 {

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: DevArgs, output: Output) -> Outcome {
     prepare(&args, &folder)?;
     let configs = configs(&args, &folder)?;
     let genesis = medina_genesis::load(&folder.join(GENESIS_FILE))?;
+    check_validators(&args, &genesis, &folder)?;
     let mut network = DevNetwork {
         nodes: Vec::new(),
         _temporary: temporary,
@@ -102,6 +103,21 @@ fn prepare(args: &DevArgs, folder: &Path) -> Outcome {
     };
     generate_network(&options)?;
     Ok(())
+}
+
+/// A folder that was kept has the number of validators it was made with.
+fn check_validators(args: &DevArgs, genesis: &LoadedGenesis, folder: &Path) -> Outcome {
+    let made_with = genesis.spec().validators.len();
+    if made_with == args.validators {
+        return Ok(());
+    }
+    let text = format!(
+        "the network in {} has {made_with} validators",
+        folder.display()
+    );
+    Err(Failure::new(text).hint(format!(
+        "give --validators {made_with}, or another --state folder"
+    )))
 }
 
 /// Configurations of all nodes in the folder, in the order of the list.

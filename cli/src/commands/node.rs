@@ -157,8 +157,13 @@ fn consensus_text(consensus: &Value) -> String {
         return "not started".to_owned();
     }
     let part = |name: &str| plain(&consensus[name]);
+    let voting = if consensus["votes"] == json!(true) {
+        "votes"
+    } else {
+        "only observes"
+    };
     format!(
-        "height {}, round {}, {}",
+        "height {}, round {}, {}; this node {voting}",
         part("height"),
         part("round"),
         part("step")

@@ -371,7 +371,7 @@ impl Driver {
         };
         let acceptance = match decoded {
             Ok(gossip) => {
-                self.deliver_gossip(propagation_source, message.source, gossip);
+                self.deliver_gossip(message.source, gossip);
                 gossipsub::MessageAcceptance::Accept
             }
             Err(()) => gossipsub::MessageAcceptance::Reject,
@@ -380,13 +380,15 @@ impl Driver {
         gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
     }
 
-    fn deliver_gossip(&self, passed_on_by: PeerId, author: Option<PeerId>, gossip: Gossip) {
-        let key = |peer: Option<PeerId>| peer.and_then(|peer| identity::node_key(&peer));
+    /// Names the author, whose signature was checked: who passed a message on
+    /// did not look into it further than we do here.
+    fn deliver_gossip(&self, author: Option<PeerId>, gossip: Gossip) {
+        let author = author.and_then(|peer| identity::node_key(&peer));
         let event = match gossip {
             Gossip::Transactions(transactions) => {
-                key(Some(passed_on_by)).map(|from| NetworkEvent::Gossip { from, transactions })
+                author.map(|from| NetworkEvent::Gossip { from, transactions })
             }
-            Gossip::Head(status) => key(author).map(|from| {
+            Gossip::Head(status) => author.map(|from| {
                 self.shared.table().set_status(&from, status);
                 NetworkEvent::HeadAnnounced { from, status }
             }),

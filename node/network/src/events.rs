@@ -42,7 +42,8 @@ pub enum NetworkEvent {
     },
     /// Transactions from the gossip, each within its size, otherwise unchecked.
     Gossip {
-        /// Who passed them on, not always who sent them first.
+        /// Who gossiped them first, proven by its signature; perhaps no direct
+        /// peer of ours.
         from: NodePublicKey,
         /// EIP-2718 bytes.
         transactions: Vec<Vec<u8>>,

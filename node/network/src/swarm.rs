@@ -80,13 +80,22 @@ pub(crate) fn listen(
     swarm: &mut Swarm<Behaviour>,
     address: SocketAddr,
 ) -> Result<(), NetworkError> {
+    // libp2p shares ports (SO_REUSEPORT), so that two nodes could hold the same
+    // one unnoticed. A plain listener for a moment finds that out, and its error
+    // says why.
+    let probe = std::net::TcpListener::bind(address).map_err(|error| listen_error(address, &error));
+    drop(probe?);
     swarm
         .listen_on(multiaddr(address))
         .map(|_| ())
-        .map_err(|error| NetworkError::Listen {
-            address,
-            reason: error.to_string(),
-        })
+        .map_err(|error| listen_error(address, &error))
+}
+
+fn listen_error(address: SocketAddr, error: &dyn std::error::Error) -> NetworkError {
+    NetworkError::Listen {
+        address,
+        reason: error.to_string(),
+    }
 }
 
 pub(crate) fn multiaddr(address: SocketAddr) -> Multiaddr {

@@ -214,7 +214,7 @@ async fn gossip_beyond_64_kib_reaches_nodes_without_a_direct_link() {
             _ => None,
         })
         .await;
-    assert_eq!((from, received), (middle.key, transactions));
+    assert_eq!((from, received), (first.key, transactions));
     let (from, height) = last
         .wait_for(|event| match event {
             NetworkEvent::HeadAnnounced { from, status } => Some((from, status.height)),

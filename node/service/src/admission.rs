@@ -16,7 +16,8 @@ const REREAD_PERIOD_MS: u64 = 1_000;
 
 struct Known {
     nodes: BTreeMap<NodePublicKey, KnownNode>,
-    read_at_ms: u64,
+    /// When a stranger last made us read the file.
+    read_at_ms: Option<u64>,
 }
 
 /// The gate that the network asks about every peer.
@@ -37,8 +38,10 @@ impl Admission {
         always: Vec<NodePublicKey>,
     ) -> Result<Self, ConfigError> {
         let nodes = by_key(KnownNodes::load(&path)?);
-        let read_at_ms = chain.clock.now_ms();
-        let known = Mutex::new(Known { nodes, read_at_ms });
+        let known = Mutex::new(Known {
+            nodes,
+            read_at_ms: None,
+        });
         Ok(Self {
             chain,
             path,
@@ -74,10 +77,11 @@ impl Admission {
     fn reread(&self) {
         let now_ms = self.chain.clock.now_ms();
         let mut known = self.known.lock();
-        if now_ms.saturating_sub(known.read_at_ms) < REREAD_PERIOD_MS {
+        let is_fresh = |at_ms| now_ms.saturating_sub(at_ms) < REREAD_PERIOD_MS;
+        if known.read_at_ms.is_some_and(is_fresh) {
             return;
         }
-        known.read_at_ms = now_ms;
+        known.read_at_ms = Some(now_ms);
         match KnownNodes::load(&self.path).map(by_key) {
             Ok(nodes) if nodes != known.nodes => {
                 info!(nodes = nodes.len(), "the file of known nodes changed");
@@ -137,4 +141,49 @@ fn peers_of(nodes: &BTreeMap<NodePublicKey, KnownNode>) -> Vec<KnownPeer> {
             addresses: node.address.into_iter().collect(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::support;
+
+    fn write(path: &std::path::Path, keys: &[NodePublicKey]) {
+        let nodes = keys.iter().map(|key| KnownNode {
+            name: "node".to_owned(),
+            key: *key,
+            address: Some(([127, 0, 0, 1], 1).into()),
+        });
+        let file = KnownNodes {
+            nodes: nodes.collect(),
+        };
+        std::fs::write(path, toml::to_string(&file).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn node_added_to_the_file_is_admitted_and_a_broken_file_forgets_nobody() {
+        let (folder, chain) = support::chain();
+        let path = folder.path().join("known.toml");
+        let [first, second, third] = [61, 62, 63].map(|byte| support::secret(byte).public_key());
+        write(&path, &[first]);
+        let admission = Admission::new(chain, path.clone(), vec![third]).unwrap();
+        let validator = support::secret(0).public_key();
+        for admitted in [first, third, validator] {
+            assert!(admission.is_admitted(&admitted));
+        }
+        assert!(!admission.is_admitted(&second));
+        write(&path, &[first, second]);
+        assert!(
+            !admission.is_admitted(&second),
+            "the file is not read at every knock"
+        );
+        let forget_reading = || admission.known.lock().read_at_ms = None;
+        forget_reading();
+        assert!(admission.is_admitted(&second));
+        assert_eq!(admission.peers().len(), 2);
+        std::fs::write(&path, "node = 3").unwrap();
+        forget_reading();
+        assert!(!admission.is_admitted(&support::secret(64).public_key()));
+        assert!(admission.is_admitted(&second));
+    }
 }

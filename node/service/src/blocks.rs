@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     },
     #[error(transparent)]
     Invalid(#[from] InvalidBlock),
+    #[error("its check ended badly")]
+    Failed,
 }
 
 /// Fills a block from the pool.
@@ -65,7 +67,8 @@ pub(crate) fn check(
 ) -> Result<ExecutedBlock, Refusal> {
     let (time_s, clock_s) = (block.header().timestamp, chain.clock.unix_seconds());
     let tolerance = chain.spec.consensus.clock_tolerance;
-    if fresh && time_s > clock_s.saturating_add(tolerance.as_secs()) {
+    let parent_s = chain.head().header.timestamp;
+    if fresh && is_from_the_future(time_s, parent_s, clock_s, tolerance) {
         return Err(Refusal::FromTheFuture {
             time_s,
             clock_s,
@@ -73,6 +76,12 @@ pub(crate) fn check(
         });
     }
     Ok(chain.validate(block)?)
+}
+
+/// A block cannot be older than its parent: when all clocks were set back, the
+/// parent's time is what an honest proposer must use.
+const fn is_from_the_future(time_s: u64, parent_s: u64, clock_s: u64, tolerance: Duration) -> bool {
+    time_s > clock_s.saturating_add(tolerance.as_secs()) && time_s > parent_s
 }
 
 /// The pool's best transactions, with what the builder says put back into it.
@@ -93,5 +102,28 @@ impl TransactionSource for Candidates<'_> {
 
     fn skip_sender(&mut self, sender: Address) {
         self.best.skip_sender(sender);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_ahead_of_the_clock_is_tolerated_a_little_and_the_parents_always() {
+        let table = [
+            (100, 0, 100, false),
+            (105, 0, 100, false),
+            (106, 0, 100, true),
+            (106, 105, 100, true),
+            // Every clock was set back by an hour behind the head.
+            (3_700, 3_700, 100, false),
+            (3_701, 3_700, 100, true),
+            (u64::MAX, 0, u64::MAX - 1, false),
+        ];
+        for (time_s, parent_s, clock_s, expected) in table {
+            let refused = is_from_the_future(time_s, parent_s, clock_s, Duration::from_secs(5));
+            assert_eq!(refused, expected, "{time_s} on {parent_s} at {clock_s}");
+        }
     }
 }

@@ -10,11 +10,11 @@ use crate::{
     blocks::{self, Refusal},
     chain::Chain,
     fatal::Fatal,
+    links::Links,
 };
 use alloy_primitives::B256;
 use medina_consensus::{Engine, EngineStatus, HeadInfo, Input, Output, Timer};
-use medina_execution::{ExecutedBlock, InvalidBlock};
-use medina_network::NetworkHandle;
+use medina_execution::ExecutedBlock;
 use medina_storage::SyncMode;
 use medina_types::{
     Certificate, CertificateError, Height, NodePublicKey, Round, SealedBlock,
@@ -32,6 +32,9 @@ use tracing::{debug, error, info, warn};
 const INBOX_LENGTH: usize = 1024;
 /// Results of build and check jobs on their way back.
 const COMPLETIONS_LENGTH: usize = 64;
+/// Executed blocks kept for their commit; beyond it a decided block is executed
+/// again. One height knows a few, unless rounds change for hours.
+const EXECUTED_BLOCKS_MAX: usize = 16;
 /// Time between syncs of the disk while blocks are imported in bulk.
 const IMPORT_SYNC_PERIOD_MS: u64 = 100;
 
@@ -60,11 +63,8 @@ pub(crate) enum ImportError {
         height: Height,
         source: CertificateError,
     },
-    #[error("block {height}: {source}")]
-    InvalidBlock {
-        height: Height,
-        source: InvalidBlock,
-    },
+    #[error("block {0} came with a body that its header does not name")]
+    OtherBody(Height),
     #[error("the node is stopping")]
     Stopped,
 }
@@ -116,8 +116,9 @@ impl DriverHandle {
 pub(crate) struct Driver {
     chain: Chain,
     engine: Box<dyn Engine>,
-    network: NetworkHandle,
+    links: Arc<dyn Links>,
     own_key: NodePublicKey,
+    stop: watch::Receiver<bool>,
     status: watch::Sender<EngineStatus>,
     sync_wanted: Arc<Notify>,
     inbox: mpsc::Receiver<DriverInput>,
@@ -137,9 +138,10 @@ impl Driver {
     pub(crate) fn new(
         chain: Chain,
         engine: Box<dyn Engine>,
-        network: NetworkHandle,
+        links: Arc<dyn Links>,
         own_key: NodePublicKey,
         sync_wanted: Arc<Notify>,
+        stop: watch::Receiver<bool>,
     ) -> (Self, DriverHandle, watch::Receiver<EngineStatus>) {
         let (sender, inbox) = mpsc::channel(INBOX_LENGTH);
         let (completed, completions) = mpsc::channel(COMPLETIONS_LENGTH);
@@ -152,8 +154,9 @@ impl Driver {
         let driver = Self {
             chain,
             engine,
-            network,
+            links,
             own_key,
+            stop,
             status,
             sync_wanted,
             inbox,
@@ -172,7 +175,8 @@ impl Driver {
     }
 
     /// Runs until told to stop or until the node cannot go on.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Fatal> {
+    pub(crate) async fn run(mut self) -> Result<(), Fatal> {
+        let mut stop = self.stop.clone();
         let now_ms = self.chain.clock.now_ms();
         self.feed(Input::Started { now_ms })?;
         self.look_for_work()?;
@@ -263,21 +267,25 @@ impl Driver {
                 let block = executed
                     .as_ref()
                     .map(|executed| executed.block.sealed.clone());
+                let is_empty_handed = executed.is_none();
                 if let Some(executed) = executed {
-                    self.executed.insert(executed.block.hash(), executed);
+                    self.remember(executed);
                 }
                 self.feed(Input::BlockBuilt {
                     height,
                     round,
                     block,
-                })
+                })?;
+                if is_empty_handed {
+                    // What waited may be gone: the builder drops what can never run.
+                    self.look_for_work()?;
+                }
+                Ok(())
             }
             Completion::Checked { hash, result } => {
                 let valid = result.is_ok();
                 match result {
-                    Ok(executed) => {
-                        self.executed.insert(hash, executed);
-                    }
+                    Ok(executed) => self.remember(executed),
                     // The head moved on, by sync or with a quorum's votes.
                     Err(_) if self.chain.head().hash == hash => {}
                     Err(Refusal::Invalid(error)) if error.is_our_fault() => {
@@ -288,6 +296,13 @@ impl Driver {
                 self.feed(Input::BlockChecked { hash, valid })
             }
         }
+    }
+
+    fn remember(&mut self, executed: Box<ExecutedBlock>) {
+        if self.executed.len() >= EXECUTED_BLOCKS_MAX {
+            self.executed.pop_first();
+        }
+        self.executed.insert(executed.block.hash(), executed);
     }
 
     /// Feeds one fact and carries out every order that follows from it.
@@ -309,7 +324,7 @@ impl Driver {
             }
             // A message without a link is lost; the engine repeats itself.
             Output::Send { to, bytes } => {
-                self.network.send(to, PeerMessage::Consensus(bytes));
+                self.links.send_to_all(&[to], PeerMessage::Consensus(bytes));
             }
             Output::Broadcast { bytes } => self.broadcast(bytes),
             Output::SetTimer { timer, after } => {
@@ -332,7 +347,7 @@ impl Driver {
                 self.sync_wanted.notify_one();
             }
             Output::PeerMisbehaved { peer, reason } => {
-                self.network.disconnect(peer, &reason);
+                self.links.disconnect(peer, &reason);
             }
         }
         Ok(())
@@ -346,9 +361,9 @@ impl Driver {
             .validators()
             .iter()
             .map(|validator| validator.key);
-        let others = validators.filter(|key| *key != self.own_key);
-        self.network
-            .send_to_all(others, PeerMessage::Consensus(bytes));
+        let others: Vec<_> = validators.filter(|key| *key != self.own_key).collect();
+        self.links
+            .send_to_all(&others, PeerMessage::Consensus(bytes));
     }
 
     fn build(&self, height: Height, round: Round, parent: B256) {
@@ -365,22 +380,37 @@ impl Driver {
             return;
         }
         let may_be_empty = !round.is_zero() || self.is_heartbeat_due();
-        let (chain, completed) = (self.chain.clone(), self.completed.clone());
-        tokio::task::spawn_blocking(move || {
-            let executed = match blocks::build(&chain, &head, operator) {
-                Ok(executed) if executed.block.senders.is_empty() && !may_be_empty => None,
-                Ok(executed) => Some(Box::new(executed)),
-                Err(error) => {
-                    warn!(%height, %round, %error, "could not build a block");
-                    None
-                }
-            };
+        let chain = self.chain.clone();
+        let job = move || match blocks::build(&chain, &head, operator) {
+            Ok(executed) if executed.block.senders.is_empty() && !may_be_empty => None,
+            Ok(executed) => Some(Box::new(executed)),
+            Err(error) => {
+                warn!(%height, %round, %error, "could not build a block");
+                None
+            }
+        };
+        self.spawn_job(job, move |executed| Completion::Built {
+            height,
+            round,
+            executed: executed.flatten(),
+        });
+    }
+
+    /// Runs a job on a blocking thread; the engine hears of its end even when it
+    /// panics, since it waits for an answer.
+    fn spawn_job<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+        completion: impl FnOnce(Option<T>) -> Completion + Send + 'static,
+    ) {
+        let completed = self.completed.clone();
+        tokio::spawn(async move {
+            let result = tokio::task::spawn_blocking(job).await;
+            if let Err(error) = &result {
+                error!(%error, "a build or check of a block ended badly; please report this");
+            }
             // A closed channel means that the node is stopping.
-            let _ = completed.blocking_send(Completion::Built {
-                height,
-                round,
-                executed,
-            });
+            let _ = completed.send(completion(result.ok())).await;
         });
     }
 
@@ -395,11 +425,11 @@ impl Driver {
     }
 
     fn check(&self, block: SealedBlock, fresh: bool) {
-        let (chain, completed) = (self.chain.clone(), self.completed.clone());
-        tokio::task::spawn_blocking(move || {
-            let hash = block.hash();
-            let result = blocks::check(&chain, &block, fresh).map(Box::new);
-            let _ = completed.blocking_send(Completion::Checked { hash, result });
+        let (chain, hash) = (self.chain.clone(), block.hash());
+        let job = move || blocks::check(&chain, &block, fresh).map(Box::new);
+        self.spawn_job(job, move |result| Completion::Checked {
+            hash,
+            result: result.unwrap_or(Err(Refusal::Failed)),
         });
     }
 
@@ -454,7 +484,7 @@ impl Driver {
     fn announce(&self) {
         let head = self.chain.head();
         let genesis = self.chain.spec.genesis_hash;
-        self.network
+        self.links
             .announce_head(PeerStatus::new(genesis, head.height, head.hash));
     }
 
@@ -488,6 +518,10 @@ impl Driver {
     fn import(&mut self, blocks: Vec<(SealedBlock, Certificate)>) -> Result<ImportResult, Fatal> {
         let mut result = Ok(());
         for (block, certificate) in blocks {
+            if *self.stop.borrow() {
+                result = Err(ImportError::Stopped);
+                break;
+            }
             result = tokio::task::block_in_place(|| self.import_one(&block, &certificate))?;
             if result.is_err() {
                 break;
@@ -523,14 +557,15 @@ impl Driver {
         if let Err(source) = certificate.verify(genesis, height, block.hash(), validators) {
             return Ok(Err(ImportError::BadCertificate { height, source }));
         }
-        let executed = match self.chain.validate(block) {
-            Ok(executed) => executed,
-            Err(error) if error.is_our_fault() => {
-                let reason = error.to_string();
-                return Err(Fatal::CertifiedBlockInvalid { height, reason });
-            }
-            Err(source) => return Ok(Err(ImportError::InvalidBlock { height, source })),
-        };
+        // The certificate names the header; whoever sent the block chose the body.
+        if !block.is_body_of_header() {
+            return Ok(Err(ImportError::OtherBody(height)));
+        }
+        // From here on it is a quorum's block, and not the sender's fault.
+        let executed = self.chain.validate(block).map_err(|error| {
+            let reason = error.to_string();
+            Fatal::CertifiedBlockInvalid { height, reason }
+        })?;
         self.finish(executed, certificate, SyncMode::Deferred)?;
         self.sync_disk_now_and_then()?;
         self.decided()?;

@@ -19,12 +19,15 @@ mod clock;
 mod config;
 mod driver;
 mod fatal;
+mod links;
 mod monitoring;
 mod node;
 mod organisations;
 mod peers;
 mod sync;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod transactions;
 mod view;
 

@@ -4,7 +4,7 @@ use crate::{chain::Chain, node::NodeError, telemetry};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use medina_consensus::EngineStatus;
 use medina_network::NetworkHandle;
-use medina_types::NodePublicKey;
+use medina_types::{Height, NodePublicKey};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::watch};
@@ -67,23 +67,20 @@ async fn metrics(State(monitoring): State<Arc<Monitoring>>) -> String {
 async fn readiness(State(monitoring): State<Arc<Monitoring>>) -> (StatusCode, Json<Value>) {
     let peers = monitoring.network.peers();
     let head = monitoring.chain.head();
-    let best = peers
-        .iter()
-        .map(|peer| peer.status.height)
-        .max()
-        .unwrap_or(head.height);
-    let behind = best.0.saturating_sub(head.height.0);
     let validators = &head.context.validators;
+    let heights = peers.iter().map(|peer| peer.status.height).collect();
+    let best = believable_height(heights, validators.faulty_max());
+    let behind = best.0.saturating_sub(head.height.0);
     let is_validator = validators.index_of_key(&monitoring.own_key).is_some();
     let connected = peers
         .iter()
         .filter(|peer| validators.index_of_key(&peer.key).is_some())
         .count();
-    let reason = not_ready(
-        behind,
-        connected + usize::from(is_validator),
-        validators.quorum(),
-    );
+    let quorum = validators.quorum();
+    // A follower hears of blocks through anybody; a validator makes them with a
+    // quorum, and at genesis votes only once it has met one.
+    let needed = if is_validator { quorum } else { quorum.min(2) };
+    let reason = not_ready(behind, connected + usize::from(is_validator), needed);
     let code = if reason.is_none() {
         StatusCode::OK
     } else {
@@ -100,14 +97,20 @@ async fn readiness(State(monitoring): State<Arc<Monitoring>>) -> (StatusCode, Js
     (code, Json(body))
 }
 
+/// The highest height that more peers claim than may lie, if there are so many.
+fn believable_height(mut claimed: Vec<Height>, liars_max: usize) -> Height {
+    claimed.sort_unstable_by_key(|height| std::cmp::Reverse(*height));
+    let index = liars_max.min(claimed.len().saturating_sub(1));
+    claimed.get(index).copied().unwrap_or(Height::GENESIS)
+}
+
 /// The first reason why a node should get no traffic.
-fn not_ready(behind: u64, validators_in_reach: usize, quorum: usize) -> Option<String> {
+fn not_ready(behind: u64, validators_in_reach: usize, needed: usize) -> Option<String> {
     if behind > BLOCKS_BEHIND_MAX {
         return Some(format!("{behind} blocks behind the peers"));
     }
-    (validators_in_reach < quorum.min(2)).then(|| {
-        format!("{validators_in_reach} validators in reach, {quorum} are needed for a block")
-    })
+    (validators_in_reach < needed)
+        .then(|| format!("{validators_in_reach} validators in reach, {needed} are needed"))
 }
 
 #[cfg(test)]
@@ -115,10 +118,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_boasting_peer_does_not_make_a_node_unready() {
+        let boasted = vec![Height(7), Height(u64::MAX), Height(7)];
+        assert_eq!(believable_height(boasted, 1), Height(7));
+        assert_eq!(believable_height(vec![Height(7)], 1), Height(7));
+        assert_eq!(believable_height(Vec::new(), 1), Height::GENESIS);
+    }
+
+    #[test]
     fn node_far_behind_or_alone_is_not_ready() {
         assert_eq!(not_ready(0, 4, 3), None);
         assert_eq!(not_ready(2, 1, 1), None);
         assert!(not_ready(3, 4, 3).is_some_and(|reason| reason.contains("behind")));
-        assert!(not_ready(0, 1, 3).is_some_and(|reason| reason.contains("in reach")));
+        assert!(not_ready(0, 2, 3).is_some_and(|reason| reason.contains("in reach")));
     }
 }

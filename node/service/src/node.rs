@@ -7,6 +7,7 @@ use crate::{
     config::{ConfigError, NodeConfig},
     driver::Driver,
     fatal::Fatal,
+    links::Links,
     monitoring::{self, Monitoring},
     organisations::Organisations,
     peers::Peers,
@@ -161,9 +162,10 @@ impl Node {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         self.rpc.stop();
-        self.network.shutdown().await;
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
+        let (network, tasks) = (self.network.clone(), &mut self.tasks);
+        let all = async { while tasks.join_next().await.is_some() {} };
+        let tasks_ended = tokio::time::timeout(STOP_TIMEOUT, all);
+        if tokio::join!(network.shutdown(), tasks_ended).1.is_err() {
             warn!("some tasks did not end in time");
         }
         if let Err(error) = self.store.flush() {
@@ -253,19 +255,21 @@ impl Wiring<'_> {
         } = self;
         let (stop, stopping) = watch::channel(false);
         let sync_wanted = Arc::new(Notify::new());
+        let links: Arc<dyn Links> = Arc::new(network.clone());
         let (driver, driver_handle, status) = Driver::new(
             chain.clone(),
             Box::new(engine),
-            network.clone(),
+            links.clone(),
             own_key,
             sync_wanted.clone(),
+            stopping.clone(),
         );
         let (transactions, queues) =
             Transactions::new(chain.clone(), driver_handle.clone(), network.clone());
         let (sync, progress) = Sync::new(
             chain.clone(),
             driver_handle.clone(),
-            network.clone(),
+            links,
             sync_wanted.clone(),
         );
         let view = View {
@@ -299,7 +303,7 @@ impl Wiring<'_> {
             rpc = %rpc.local_addr(), p2p = %config.p2p.listen, "node started");
         let store = chain.store.clone();
         let mut tasks = JoinSet::new();
-        tasks.spawn(driver.run(stopping.clone()));
+        tasks.spawn(driver.run());
         let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             tasks.spawn(async move {
                 task.await;

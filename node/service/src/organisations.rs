@@ -22,7 +22,14 @@ pub(crate) struct Organisations {
     store: Store,
     executor: Arc<Executor>,
     identity: Option<Address>,
-    remembered: Mutex<BTreeMap<Address, Option<B256>>>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    organisations: BTreeMap<Address, Option<B256>>,
+    /// Counts changes, so that an answer from before one is not kept.
+    changes: u64,
 }
 
 impl Organisations {
@@ -42,7 +49,9 @@ impl Organisations {
             .identity
             .is_some_and(|identity| changes.accounts.contains_key(&identity))
         {
-            self.remembered.lock().clear();
+            let mut remembered = self.remembered.lock();
+            remembered.organisations.clear();
+            remembered.changes += 1;
         }
     }
 
@@ -70,15 +79,21 @@ impl Organisations {
 impl OrganisationOf for Organisations {
     fn organisation(&self, account: Address) -> Option<B256> {
         let identity = self.identity?;
-        if let Some(known) = self.remembered.lock().get(&account) {
-            return *known;
-        }
+        let changes = {
+            let remembered = self.remembered.lock();
+            if let Some(known) = remembered.organisations.get(&account) {
+                return *known;
+            }
+            remembered.changes
+        };
         let organisation = self.ask(identity, account);
         let mut remembered = self.remembered.lock();
-        if remembered.len() >= ACCOUNTS_REMEMBERED_MAX {
-            remembered.clear();
+        if remembered.organisations.len() >= ACCOUNTS_REMEMBERED_MAX {
+            remembered.organisations.clear();
         }
-        remembered.insert(account, organisation);
+        if remembered.changes == changes {
+            remembered.organisations.insert(account, organisation);
+        }
         organisation
     }
 }

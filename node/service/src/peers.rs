@@ -101,8 +101,8 @@ impl Peers {
             PeerMessage::Transactions(encoded) => {
                 self.transactions.on_received(from, encoded);
             }
-            PeerMessage::PoolHashes(hashes) => self.transactions.on_announced(from, &hashes),
-            PeerMessage::GetTransactions(hashes) => self.transactions.on_requested(from, &hashes),
+            PeerMessage::PoolHashes(hashes) => self.transactions.on_announced(from, hashes),
+            PeerMessage::GetTransactions(hashes) => self.transactions.on_requested(from, hashes),
             // The network keeps statuses itself.
             PeerMessage::Status(_) => {}
         }

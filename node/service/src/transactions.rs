@@ -1,7 +1,9 @@
 //! Transactions on their way into the pool and to the other nodes.
 //!
 //! A signature is checked once: here, on blocking threads, after the pool said
-//! that it does not hold the hash yet.
+//! that it does not hold the hash yet. Whatever peers say about transactions
+//! waits in one bounded queue, apart from their votes: it may be late or lost,
+//! since peers announce what still waits.
 
 use crate::{
     chain::{Chain, HeadAccounts},
@@ -13,18 +15,34 @@ use medina_pool::{AddOutcome, Origin, PoolError};
 use medina_types::{
     NodePublicKey, RecoveredTransaction, TransactionDecodeError, limits, wire::PeerMessage,
 };
+use parking_lot::Mutex;
 use rayon::prelude::*;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, mpsc, watch};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Instant,
+};
 use tracing::debug;
 
 /// Transactions that wait for the next gossip message.
 const OUTBOX_LENGTH: usize = 8192;
-/// Batches from peers that wait for their signatures to be checked; further ones
-/// are dropped, since peers announce what still waits.
-const INBOX_LENGTH: usize = 256;
+/// Messages of peers about transactions that wait; further ones are dropped.
+const INBOX_LENGTH: usize = 1_024;
+/// Messages of one peer among them, so that none crowds out the others.
+const INBOX_PER_PEER: usize = 256;
+/// Bytes of one peer's messages among them.
+const INBOX_BYTES_PER_PEER: usize = 2 * limits::PEER_MESSAGE_BYTES_MAX;
+/// Bytes of transactions handed out per request; what is missing then is
+/// announced and asked for again.
+const HANDED_OUT_BYTES_MAX: usize = limits::PEER_MESSAGE_BYTES_MAX;
 /// New transactions that a slow subscriber may lag behind.
 const PENDING_BUFFERED: usize = 8192;
+/// Shortest time between two gossip messages of this node.
+const GOSSIP_PERIOD: Duration = Duration::from_millis(5);
 /// Time between two announcements of what still waits in the pool.
 const ANNOUNCE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -45,13 +63,44 @@ pub(crate) struct Transactions {
     network: NetworkHandle,
     outbox: mpsc::Sender<Vec<u8>>,
     inbox: mpsc::Sender<Received>,
+    waiting: Arc<Mutex<BTreeMap<NodePublicKey, Waiting>>>,
     pending: broadcast::Sender<Arc<RecoveredTransaction>>,
 }
 
-/// A batch of encoded transactions and who sent it.
+/// What a peer says about transactions.
+enum Word {
+    /// Here they are, encoded.
+    Transactions(Vec<Vec<u8>>),
+    /// These wait in its pool.
+    Announced(Vec<[u8; 32]>),
+    /// It wants these.
+    Requested(Vec<[u8; 32]>),
+}
+
+impl Word {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Transactions(encoded) => encoded.iter().map(Vec::len).sum(),
+            Self::Announced(hashes) | Self::Requested(hashes) => hashes.len() * 32,
+        }
+    }
+}
+
+/// Author of gossip that is no direct peer: anybody can make up such keys, so
+/// they share one place and none is worth a quarrel.
+const STRANGERS: NodePublicKey = NodePublicKey([0; 32]);
+
+/// A peer's messages in the inbox.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    messages: usize,
+    bytes: usize,
+}
+
+/// A peer's message on its way to be looked at.
 pub(crate) struct Received {
     from: NodePublicKey,
-    encoded: Vec<Vec<u8>>,
+    word: Word,
 }
 
 /// What the tasks of this module work on.
@@ -82,6 +131,7 @@ impl Transactions {
                 network,
                 outbox,
                 inbox,
+                waiting: Arc::default(),
                 pending,
             },
             queues,
@@ -126,14 +176,63 @@ impl Transactions {
         Ok(outcome)
     }
 
-    /// Takes transactions from a peer without making the caller wait.
+    /// Takes transactions that a peer signed for, without making the caller wait.
     pub(crate) fn on_received(&self, from: NodePublicKey, encoded: Vec<Vec<u8>>) {
-        if self.inbox.try_send(Received { from, encoded }).is_err() {
+        self.on_word(from, Word::Transactions(encoded));
+    }
+
+    /// Takes hashes that wait in a peer's pool.
+    pub(crate) fn on_announced(&self, from: NodePublicKey, hashes: Vec<[u8; 32]>) {
+        self.on_word(from, Word::Announced(hashes));
+    }
+
+    /// Takes a peer's request for transactions.
+    pub(crate) fn on_requested(&self, from: NodePublicKey, hashes: Vec<[u8; 32]>) {
+        self.on_word(from, Word::Requested(hashes));
+    }
+
+    fn on_word(&self, from: NodePublicKey, word: Word) {
+        let from = if self.network.is_connected(&from) {
+            from
+        } else {
+            STRANGERS
+        };
+        let bytes = word.bytes();
+        let is_taken = self.reserve(from, bytes) && {
+            let is_queued = self.inbox.try_send(Received { from, word }).is_ok();
+            if !is_queued {
+                self.release(from, bytes);
+            }
+            is_queued
+        };
+        if !is_taken {
             debug!(%from, "too many transactions at once; they will be announced again");
         }
     }
 
-    /// Checks what peers sent; refused transactions are forgotten quietly,
+    fn reserve(&self, from: NodePublicKey, bytes: usize) -> bool {
+        let mut waiting = self.waiting.lock();
+        let of_peer = waiting.entry(from).or_default();
+        if of_peer.messages >= INBOX_PER_PEER || of_peer.bytes + bytes > INBOX_BYTES_PER_PEER {
+            return false;
+        }
+        of_peer.messages += 1;
+        of_peer.bytes += bytes;
+        true
+    }
+
+    fn release(&self, from: NodePublicKey, bytes: usize) {
+        let mut waiting = self.waiting.lock();
+        if let Some(of_peer) = waiting.get_mut(&from) {
+            of_peer.messages -= 1;
+            of_peer.bytes -= bytes;
+            if of_peer.messages == 0 {
+                waiting.remove(&from);
+            }
+        }
+    }
+
+    /// Looks at what peers said; refused transactions are forgotten quietly,
     /// malformed ones cost the peer its connection.
     pub(crate) async fn run_received(
         self,
@@ -145,16 +244,29 @@ impl Transactions {
                 _ = stop.wait_for(|stop| *stop) => return,
                 received = inbox.recv() => received,
             };
-            let Some(Received { from, encoded }) = received else {
+            let Some(Received { from, word }) = received else {
                 return;
             };
-            let this = self.clone();
-            let result = tokio::task::spawn_blocking(move || this.add_received(encoded)).await;
+            let (this, bytes) = (self.clone(), word.bytes());
+            let result = tokio::task::spawn_blocking(move || this.look_at(from, word)).await;
+            self.release(from, bytes);
+            if from == STRANGERS {
+                continue;
+            }
             if let Ok(Err(error)) = result {
                 self.network
                     .disconnect(from, &format!("sent a bad transaction: {error}"));
             }
         }
+    }
+
+    fn look_at(&self, from: NodePublicKey, word: Word) -> Result<(), TransactionDecodeError> {
+        match word {
+            Word::Transactions(encoded) => return self.add_received(encoded),
+            Word::Announced(hashes) => self.ask_for_missing(from, &hashes),
+            Word::Requested(hashes) => self.hand_out(from, &hashes),
+        }
+        Ok(())
     }
 
     fn add_received(&self, encoded: Vec<Vec<u8>>) -> Result<(), TransactionDecodeError> {
@@ -176,7 +288,7 @@ impl Transactions {
     }
 
     /// Asks for announced transactions that we lack.
-    pub(crate) fn on_announced(&self, from: NodePublicKey, hashes: &[[u8; 32]]) {
+    fn ask_for_missing(&self, from: NodePublicKey, hashes: &[[u8; 32]]) {
         let hashes: Vec<_> = hashes.iter().map(|hash| B256::from(*hash)).collect();
         let missing: Vec<_> = self
             .chain
@@ -193,10 +305,11 @@ impl Transactions {
     }
 
     /// Hands out waiting transactions, in messages of bounded size.
-    pub(crate) fn on_requested(&self, from: NodePublicKey, hashes: &[[u8; 32]]) {
+    fn hand_out(&self, from: NodePublicKey, hashes: &[[u8; 32]]) {
         let wanted: BTreeSet<_> = hashes.iter().map(|hash| B256::from(*hash)).collect();
         let found = wanted.iter().filter_map(|hash| self.chain.pool.get(hash));
-        for batch in batches(found.map(|transaction| encode(&transaction))) {
+        let encoded = up_to(HANDED_OUT_BYTES_MAX, found.map(|found| encode(&found)));
+        for batch in batches(encoded) {
             self.network.send(from, PeerMessage::Transactions(batch));
         }
     }
@@ -235,14 +348,16 @@ impl Transactions {
     }
 }
 
-/// Gossips submitted transactions: whatever waits goes in one message, so a
-/// single one leaves at once and a flood travels in bulk.
+/// Gossips submitted transactions. A single one leaves at once; a flood travels
+/// in one message per [`GOSSIP_PERIOD`], since every message costs every node
+/// that passes it on a signature check.
 pub(crate) async fn run_gossip(
     network: NetworkHandle,
     mut outbox: mpsc::Receiver<Vec<u8>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut waiting = Vec::new();
+    let mut not_before = Instant::now();
     loop {
         let count = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -251,12 +366,31 @@ pub(crate) async fn run_gossip(
         if count == 0 {
             return;
         }
+        tokio::time::sleep_until(not_before).await;
+        not_before = Instant::now() + GOSSIP_PERIOD;
+        while waiting.len() < OUTBOX_LENGTH
+            && let Ok(more) = outbox.try_recv()
+        {
+            waiting.push(more);
+        }
         network.broadcast_transactions(std::mem::take(&mut waiting));
     }
 }
 
 fn encode(transaction: &RecoveredTransaction) -> Vec<u8> {
     alloy_eips::eip2718::Encodable2718::encoded_2718(transaction.transaction())
+}
+
+/// The first items that together stay within a number of bytes.
+fn up_to(
+    mut bytes_left: usize,
+    items: impl Iterator<Item = Vec<u8>>,
+) -> impl Iterator<Item = Vec<u8>> {
+    items.take_while(move |item| {
+        let rest = bytes_left.checked_sub(item.len());
+        bytes_left = rest.unwrap_or(0);
+        rest.is_some()
+    })
 }
 
 /// Groups encoded transactions into messages that stay below the gossip bound.
@@ -294,6 +428,14 @@ mod tests {
             assert!(batch.iter().map(Vec::len).sum::<usize>() <= limits::GOSSIP_BYTES_MAX / 2);
         }
         assert_eq!(batches.concat(), encoded);
+    }
+
+    #[test]
+    fn what_is_handed_out_at_once_is_bounded() {
+        let items = || (0..5).map(|_| vec![0; 10]);
+        assert_eq!(up_to(30, items()).count(), 3);
+        assert_eq!(up_to(29, items()).count(), 2);
+        assert_eq!(up_to(500, items()).count(), 5);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Blocks and transactions: Ethereum's own, with what we computed about them.
 
 use crate::{Height, limits};
-use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844, transaction::SignerRecoverable};
+use alloy_consensus::{
+    EthereumTxEnvelope, Header, TxEip4844, proofs, transaction::SignerRecoverable,
+};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{Decodable, Encodable};
@@ -200,6 +202,19 @@ impl SealedBlock {
     pub fn height(&self) -> Height {
         Height(self.0.0.header.number)
     }
+
+    /// Whether the body is the one that the header commits to. The hash is the
+    /// header's alone, so votes and certificates say nothing about a body until
+    /// this was asked.
+    #[must_use]
+    pub fn is_body_of_header(&self) -> bool {
+        let Block { header, body } = self.block();
+        let withdrawals = body.withdrawals.as_ref();
+        proofs::calculate_transaction_root(&body.transactions) == header.transactions_root
+            && proofs::calculate_ommers_root(&body.ommers) == header.ommers_hash
+            && withdrawals.map(|list| proofs::calculate_withdrawals_root(list))
+                == header.withdrawals_root
+    }
 }
 
 /// A block whose transactions' senders are known.
@@ -273,6 +288,20 @@ mod tests {
             SealedBlock::decode(&bytes),
             Err(BlockDecodeError::Malformed(_))
         ));
+    }
+
+    #[test]
+    fn body_that_the_header_does_not_commit_to_is_told_apart() {
+        let block = empty_block();
+        assert!(SealedBlock::new(block.clone()).is_body_of_header());
+        let mut with_ommer = block.clone();
+        with_ommer.body.ommers.push(Header::default());
+        let mut with_withdrawals = block.clone();
+        with_withdrawals.body.withdrawals = Some(Default::default());
+        for other in [with_ommer, with_withdrawals].map(SealedBlock::new) {
+            assert_eq!(other.hash(), block.header.hash_slow());
+            assert!(!other.is_body_of_header());
+        }
     }
 
     #[test]

@@ -178,7 +178,13 @@ pub(crate) mod block_bytes {
         // Grows with what really arrives, so that a length alone reserves nothing.
         let mut bytes = Vec::new();
         reader.take(length as u64).read_to_end(&mut bytes)?;
-        SealedBlock::decode(&bytes).map_err(|error| invalid(error.to_string()))
+        let block = SealedBlock::decode(&bytes).map_err(|error| invalid(error.to_string()))?;
+        // Digest and votes name the header only; another body under the same
+        // digest would keep everybody who hears it first from the true one.
+        if !block.is_body_of_header() {
+            return Err(invalid(format!("block {} with another body", block.hash())));
+        }
+        Ok(block)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     Engine, Input, Output,
     qbft::messages::{Justification, Message},
 };
-use medina_types::Round;
+use medina_types::{Round, SealedBlock};
 use proptest::prelude::*;
 
 fn accused(out: &[Output]) -> bool {
@@ -58,6 +58,27 @@ fn vote_does_not_count_as_another_kind_round_or_author() {
         &Message::Prepare(other_round)
     )));
     assert!(accused(&hear(&mut engine, 3, &Message::Prepare(prepared))));
+}
+
+/// The hash names the header only: a true certificate with another body would
+/// make the next proposer repeat a block that nobody can execute.
+#[test]
+fn prepared_block_with_another_body_is_accused_and_not_proposed_again() {
+    let proposed = block(0, 1);
+    let mut with_ommer = proposed.block().clone();
+    with_ommer.body.ommers.push(Default::default());
+    let swapped = SealedBlock::new(with_ommer);
+    assert_eq!(swapped.hash(), proposed.hash());
+    let mut engine = engine(1, 4);
+    let claimed = |block| prepared_round_change(3, 1, 0, block, &[0, 2, 3]);
+    assert!(accused(&hear(&mut engine, 3, &claimed(&swapped))));
+    hear(&mut engine, 3, &claimed(&proposed));
+    let out = hear(&mut engine, 0, &round_change(0, 1));
+    let blocks = said(&out).into_iter().filter_map(|message| match message {
+        Message::Proposal(proposal) => Some(proposal.block),
+        _ => None,
+    });
+    assert_eq!(blocks.collect::<Vec<_>>(), [proposed]);
 }
 
 #[test]

@@ -1,0 +1,287 @@
+//! A small chain, an engine that follows a script, links that remember.
+
+use crate::{
+    chain::Chain,
+    clock::Clock,
+    driver::{Driver, DriverHandle},
+    fatal::Fatal,
+    links::Links,
+    organisations::Organisations,
+    sync::serve,
+};
+use alloy_primitives::{Address, Bytes};
+use async_trait::async_trait;
+use medina_consensus::{Engine, EngineStatus, Input, Output};
+use medina_execution::{BuildAttributes, ExecutedBlock, Executor};
+use medina_genesis::{ChainOptions, LoadedGenesis, new_chain};
+use medina_network::{NetworkError, PeerInfo};
+use medina_pool::{Pool, PoolConfig};
+use medina_storage::{OpenOptions, Store, SyncMode};
+use medina_types::{
+    Certificate, ConsensusParameters, Height, NodePublicKey, NodeSecretKey, PermissionMode, Round,
+    SealedBlock, Validator, ValidatorSet, commit_message,
+    wire::{PeerMessage, PeerStatus, SyncRequest, SyncResponse},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+
+pub(crate) fn secret(index: u8) -> NodeSecretKey {
+    NodeSecretKey::from_bytes([index + 1; 32])
+}
+
+pub(super) fn key(index: u8) -> NodePublicKey {
+    secret(index).public_key()
+}
+
+fn operator(index: u8) -> Address {
+    Address::repeat_byte(index + 1)
+}
+
+fn genesis() -> &'static LoadedGenesis {
+    static GENESIS: OnceLock<LoadedGenesis> = OnceLock::new();
+    GENESIS.get_or_init(|| {
+        let validator = |index| Validator {
+            key: key(index),
+            operator: operator(index),
+        };
+        let options = ChainOptions {
+            name: "test".to_owned(),
+            chain_id: 1337,
+            consensus: ConsensusParameters::default(),
+            permissions: PermissionMode::Open,
+            validators: ValidatorSet::new((0..4).map(validator).collect()).unwrap(),
+            admin: None,
+            timestamp_s: 1_700_000_000,
+        };
+        LoadedGenesis::new(&new_chain(&options).unwrap()).unwrap()
+    })
+}
+
+/// A chain at genesis, of validators 0 to 3.
+pub(crate) fn chain() -> (TempDir, Chain) {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = Arc::new(genesis().spec().clone());
+    let store = Store::open(folder.path().join("data"), OpenOptions::default()).unwrap();
+    store.initialize_genesis(&genesis().state()).unwrap();
+    let executor = Arc::new(Executor::new(spec.clone()));
+    let organisations = Arc::new(Organisations::new(store.clone(), executor.clone()));
+    let pool = Pool::new(PoolConfig::of(&spec));
+    let chain = Chain::new(spec, store, executor, pool, organisations, Clock::start());
+    (folder, chain)
+}
+
+/// Seals of validators 0 to 2 for a block.
+pub(super) fn seal(chain: &Chain, block: &SealedBlock) -> Certificate {
+    let genesis = chain.spec.genesis_hash;
+    let message = commit_message(genesis, block.height(), Round::ZERO, block.hash());
+    let context = &chain.head().context.validators;
+    let vote = |signer: u8| {
+        let index = context.index_of_key(&key(signer)).unwrap();
+        (index, secret(signer).sign(&message))
+    };
+    Certificate::new(Round::ZERO, (0..3).map(vote))
+}
+
+/// An empty block on the head with its certificate.
+pub(super) fn next_block(chain: &Chain) -> (ExecutedBlock, Certificate) {
+    let attributes = BuildAttributes {
+        beneficiary: operator(0),
+        timestamp_s: 1_700_000_001,
+        extra_data: Bytes::new(),
+    };
+    let executor = &chain.executor;
+    let head = chain.head();
+    let executed = executor
+        .build(&chain.store, &head, &attributes, &mut || None, &mut || {
+            false
+        })
+        .unwrap();
+    let certificate = seal(chain, &executed.block.sealed);
+    (executed, certificate)
+}
+
+/// A chain with so many empty blocks.
+pub(super) fn grown_chain(blocks: u64) -> (TempDir, Chain) {
+    let (folder, chain) = chain();
+    for _ in 0..blocks {
+        let (executed, certificate) = next_block(&chain);
+        chain
+            .commit(executed, &certificate, SyncMode::Deferred)
+            .unwrap();
+    }
+    (folder, chain)
+}
+
+/// What an engine was told, and the head at that time.
+pub(super) type Told = Arc<Mutex<Vec<(Input, Height)>>>;
+
+/// Answers each kind of input once, as scripted.
+pub(super) struct ScriptedEngine {
+    pub(super) store: Store,
+    pub(super) on_started: Vec<Output>,
+    pub(super) on_decided: Vec<Output>,
+    pub(super) told: Told,
+}
+
+impl Engine for ScriptedEngine {
+    fn handle(&mut self, _: u64, input: Input) -> Vec<Output> {
+        let answer = match &input {
+            Input::Started { .. } => std::mem::take(&mut self.on_started),
+            Input::HeightDecided { .. } => std::mem::take(&mut self.on_decided),
+            _ => Vec::new(),
+        };
+        self.told.lock().push((input, self.store.head().height));
+        answer
+    }
+
+    fn status(&self) -> EngineStatus {
+        EngineStatus {
+            height: self.store.head().height.next(),
+            round: Round::ZERO,
+            step: "scripted",
+            proposer: key(0),
+            timeout: Duration::ZERO,
+            votes: true,
+        }
+    }
+}
+
+/// Something that left the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// A consensus message, and the record on disk at that time.
+    Said(Vec<u8>, Option<Vec<u8>>),
+    /// A head was gossiped.
+    Announced(Height),
+    /// A status was sent to one peer.
+    Told(NodePublicKey, Height),
+    /// A peer was sent away.
+    Disconnected(NodePublicKey),
+}
+
+/// What a peer answers to requests for blocks.
+pub(super) type Answer = Box<dyn Fn(SyncRequest) -> Option<SyncResponse> + Send + Sync>;
+
+/// Peers that claim heights and answer as told.
+#[derive(Default)]
+pub(super) struct FakeLinks {
+    pub(super) store: Option<Store>,
+    pub(super) deeds: Mutex<Vec<Deed>>,
+    pub(super) peers: Mutex<Vec<PeerInfo>>,
+    pub(super) answers: Mutex<BTreeMap<NodePublicKey, Answer>>,
+    pub(super) requests: Mutex<Vec<(NodePublicKey, SyncRequest)>>,
+}
+
+impl FakeLinks {
+    /// Connects a peer that claims a height.
+    pub(super) fn connect(&self, peer: NodePublicKey, height: Height, answer: Answer) {
+        let hash = genesis().spec().genesis_hash;
+        self.peers.lock().push(PeerInfo {
+            key: peer,
+            address: None,
+            status: PeerStatus::new(hash, height, hash),
+            latency: None,
+        });
+        self.answers.lock().insert(peer, answer);
+    }
+
+    pub(super) fn disconnected(&self) -> Vec<NodePublicKey> {
+        let deeds = self.deeds.lock();
+        let sent_away = deeds.iter().filter_map(|deed| match deed {
+            Deed::Disconnected(peer) => Some(*peer),
+            _ => None,
+        });
+        sent_away.collect()
+    }
+}
+
+#[async_trait]
+impl Links for FakeLinks {
+    fn send_to_all(&self, to: &[NodePublicKey], message: PeerMessage) {
+        match message {
+            PeerMessage::Consensus(bytes) => {
+                let store = self.store.as_ref();
+                let record = store.and_then(|store| store.consensus_record().unwrap());
+                self.deeds.lock().push(Deed::Said(bytes, record));
+            }
+            PeerMessage::Status(status) => {
+                let told = to.iter().map(|peer| Deed::Told(*peer, status.height));
+                self.deeds.lock().extend(told);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn announce_head(&self, status: PeerStatus) {
+        self.deeds.lock().push(Deed::Announced(status.height));
+    }
+
+    fn disconnect(&self, peer: NodePublicKey, _: &str) {
+        self.deeds.lock().push(Deed::Disconnected(peer));
+        self.peers.lock().retain(|info| info.key != peer);
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        self.peers.lock().clone()
+    }
+
+    async fn request_blocks(
+        &self,
+        peer: NodePublicKey,
+        request: SyncRequest,
+    ) -> Result<SyncResponse, NetworkError> {
+        self.requests.lock().push((peer, request));
+        let answers = self.answers.lock();
+        let answer = answers.get(&peer).and_then(|answer| answer(request));
+        let reason = "silence".to_owned();
+        answer.ok_or(NetworkError::RequestFailed { peer, reason })
+    }
+}
+
+/// Answers truly from a chain.
+pub(super) fn honest(chain: &Chain) -> Answer {
+    let chain = chain.clone();
+    Box::new(move |request| Some(serve(&chain, request)))
+}
+
+/// A driver on a task.
+pub(super) struct Running {
+    pub(super) handle: DriverHandle,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) task: JoinHandle<Result<(), Fatal>>,
+}
+
+/// Runs a driver of validator 3 with a scripted engine.
+pub(super) fn run_driver(chain: &Chain, engine: ScriptedEngine, links: Arc<FakeLinks>) -> Running {
+    let (stop, stopping) = watch::channel(false);
+    let wanted = Arc::new(Notify::new());
+    let (driver, handle, _) = Driver::new(
+        chain.clone(),
+        Box::new(engine),
+        links,
+        key(3),
+        wanted,
+        stopping,
+    );
+    let task = tokio::spawn(driver.run());
+    Running { handle, stop, task }
+}
+
+/// An engine that only listens.
+pub(super) fn idle_engine(chain: &Chain) -> ScriptedEngine {
+    ScriptedEngine {
+        store: chain.store.clone(),
+        on_started: Vec::new(),
+        on_decided: Vec::new(),
+        told: Told::default(),
+    }
+}
