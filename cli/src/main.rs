@@ -16,7 +16,10 @@ mod values;
 use clap::Parser as _;
 use errors::{Failure, Outcome};
 use output::Output;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// How long threads that are still busy are waited for at the end.
+const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let typed = args::Cli::parse();
@@ -35,5 +38,8 @@ fn run(command: args::Command, output: Output) -> Outcome {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::from(error).during("cannot start threads"))?;
-    runtime.block_on(commands::run(command, output))
+    let outcome = runtime.block_on(commands::run(command, output));
+    // A call that runs in the EVM must not hold up a node that was told to stop.
+    runtime.shutdown_timeout(SHUTDOWN_WAIT);
+    outcome
 }
