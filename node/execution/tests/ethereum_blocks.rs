@@ -1,9 +1,8 @@
 //! Public blockchain tests through our own executor, store and trie.
 //!
-//! Data of others is not committed. To run: set `MEDINA_EF_TESTS` to a folder
-//! that holds `BlockchainTests`, and
-//! `cargo test -p medina-execution --test ethereum_blocks -- --ignored --nocapture`.
-//! What is counted as not run is printed; nothing is passed over in silence.
+//! Data of others is not committed: it is looked for in `shared/ethereum-tests`
+//! beside the repository, or where `MEDINA_EF_TESTS` says (a folder that holds
+//! `BlockchainTests`). With `--nocapture` the counts are seen. What is counted as not run is printed; nothing is passed over in silence.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
@@ -267,12 +266,25 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Folder of the public tests: where `MEDINA_EF_TESTS` says, else beside the
+/// repository.
+fn public_tests() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/ethereum-tests");
+    let root = std::env::var_os("MEDINA_EF_TESTS").map_or_else(beside, PathBuf::from);
+    let folder = root.join("BlockchainTests");
+    folder.is_dir().then_some(folder)
+}
+
 #[test]
-#[ignore = "needs the public tests: set MEDINA_EF_TESTS to their folder"]
 fn public_blockchain_tests_end_at_their_head() {
-    let root = std::env::var("MEDINA_EF_TESTS").expect("MEDINA_EF_TESTS names the folder");
+    let Some(folder) = public_tests() else {
+        println!(
+            "skipped: no BlockchainTests beside the repository; MEDINA_EF_TESTS names another place"
+        );
+        return;
+    };
     let mut found = Vec::new();
-    files(&Path::new(&root).join("BlockchainTests"), &mut found);
+    files(&folder, &mut found);
     found.sort();
     let results: Vec<_> = found
         .par_iter()
