@@ -51,6 +51,9 @@ pub enum CompanionError {
         /// What RocksDB said.
         reason: String,
     },
+    /// The folder holds something else.
+    #[error("{0} is no companion database and not empty; choose another folder")]
+    Foreign(PathBuf),
     /// A row that this version did not write, or a damaged one.
     #[error("the companion database holds a damaged {what}")]
     Damaged {
@@ -151,9 +154,31 @@ pub struct Companion {
     master: MasterKey,
 }
 
+/// A folder with other things in it is somebody's mistake: nothing is written there.
+fn refuse_foreign_folder(path: &Path) -> Result<(), CompanionError> {
+    // A folder that is not there yet is made; one that cannot be read fails on opening.
+    let Ok(mut entries) = std::fs::read_dir(path) else {
+        return Ok(());
+    };
+    // What RocksDB writes before CURRENT, should it be stopped there.
+    let is_first_file = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
+        let name = name.to_string_lossy();
+        ["LOG", "LOCK", "IDENTITY", "MANIFEST-", "OPTIONS-"]
+            .iter()
+            .any(|start| name.starts_with(start))
+            || name.ends_with(".dbtmp")
+    };
+    if path.join("CURRENT").is_file() || entries.all(is_first_file) {
+        return Ok(());
+    }
+    Err(CompanionError::Foreign(path.to_owned()))
+}
+
 impl Companion {
     /// Opens the database, or makes it, under `master`.
     pub fn open(path: &Path, master: MasterKey) -> Result<Self, CompanionError> {
+        refuse_foreign_folder(path)?;
         let db = schema::open(path)?;
         let companion = Self {
             db,

@@ -299,3 +299,12 @@ proptest! {
         prop_assert!(master().check(&bytes).is_err());
     }
 }
+
+#[test]
+fn folder_with_other_things_in_it_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("key.json"), "{}").expect("written");
+    let opened = Companion::open(dir.path(), MasterKey::from_bytes([1; 32]));
+    assert!(matches!(opened, Err(CompanionError::Foreign(_))));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 1);
+}
