@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 
 const STRANGERS: u32 = 6_000;
 const BATCH: usize = 500;
+/// A hundred plain transfers: the flood needs dozens of blocks.
+const BLOCK_GAS: u64 = 2_100_000;
+/// Transactions that must still wait when the organisation comes, or the test shows nothing.
+const WAITING_MIN: u64 = 1_000;
 
 /// A transaction of an account that nobody has ever heard of: it needs no coins.
 fn from_a_stranger(number: u32, chain_id: u64) -> String {
@@ -33,15 +37,34 @@ fn from_a_stranger(number: u32, chain_id: u64) -> String {
     hex::encode_prefixed(signed.encoded_2718())
 }
 
+async fn network_with_small_blocks() -> NetworkOfProcesses {
+    let mut network = NetworkOfProcesses::create(4);
+    let path = network.directory().join("genesis.json");
+    let text = std::fs::read(&path).expect("a generated genesis");
+    let mut genesis: Value = serde_json::from_slice(&text).expect("JSON");
+    genesis["gasLimit"] = json!(format!("0x{BLOCK_GAS:x}"));
+    std::fs::write(&path, genesis.to_string()).expect("a writable folder");
+    for node in 0..network.len() {
+        network.run(node);
+    }
+    for node in 0..network.len() {
+        network.ready(node).await;
+    }
+    network
+}
+
+fn number(hexadecimal: &Value) -> u64 {
+    let digits = hexadecimal
+        .as_str()
+        .and_then(|text| text.strip_prefix("0x"));
+    u64::from_str_radix(digits.expect("a quantity"), 16).expect("hexadecimal digits")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn organisation_is_served_at_once_while_a_flood_of_strangers_waits() {
-    let network = NetworkOfProcesses::start(4).await;
+    let network = network_with_small_blocks().await;
     let chain_id = network.call(0, "eth_chainId", json!([])).await;
-    let chain_id = chain_id
-        .as_str()
-        .and_then(|text| text.strip_prefix("0x"))
-        .unwrap();
-    let chain_id = u64::from_str_radix(chain_id, 16).unwrap();
+    let chain_id = number(&chain_id);
     let flood: Vec<_> = (0..STRANGERS)
         .map(|number| from_a_stranger(number, chain_id))
         .collect();
@@ -74,11 +97,18 @@ async fn organisation_is_served_at_once_while_a_flood_of_strangers_waits() {
         .connect_http(url);
     let before = network.height(0).await.unwrap();
     let waiting = network.call(0, "txpool_status", json!([])).await;
-    println!("at height {before} there wait {waiting}");
+    let waiting = number(&waiting["pending"]);
+    assert!(
+        waiting >= WAITING_MIN,
+        "only {waiting} strangers wait at height {before}"
+    );
     let to = Address::repeat_byte(9);
+    // No tip, as the strangers: nothing but the organisation may tell them apart.
     let request = TransactionRequest::default()
         .with_to(to)
-        .with_value(U256::from(1));
+        .with_value(U256::from(1))
+        .with_max_fee_per_gas(0)
+        .with_max_priority_fee_per_gas(0);
     let pending = provider.send_transaction(request).await.unwrap();
     let receipt = pending.get_receipt().await.unwrap();
     let included = receipt.block_number.unwrap();
