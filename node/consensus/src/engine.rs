@@ -29,6 +29,8 @@ pub enum Timer {
     Propose,
     /// The longest time without a block has passed.
     Heartbeat,
+    /// Raft's clock: elections and heartbeats count its ticks.
+    Tick,
 }
 
 /// A fact that the engine is told.
@@ -145,13 +147,40 @@ pub enum Output {
         /// proposer's clock applies. A re-proposal is judged without the clock.
         fresh: bool,
     },
+    /// Validate a block that is in the replicated log already, by executing it;
+    /// answered by [`Input::BlockChecked`], later. All nodes must come to the same
+    /// answer: when this node cannot tell (a failing disk), it must stop instead.
+    CheckDecided {
+        /// The block; it extends the head.
+        block: SealedBlock,
+    },
     /// The block is decided: commit it, then report [`Input::HeightDecided`].
     /// It was built by us or checked as valid before.
     Commit {
         /// The block.
         block: SealedBlock,
-        /// Commit seals of a quorum.
+        /// Commit seals of a quorum with QBFT. With Raft the seals known so far;
+        /// [`Output::Certify`] brings the whole later.
         certificate: Certificate,
+        /// Consensus record to store in the same batch as the block.
+        record: Option<Vec<u8>>,
+    },
+    /// Enough validators have signed the committed block of this height: store
+    /// the certificate in place of the one stored with the block. It need not be
+    /// synced.
+    Certify {
+        /// Height of a committed block.
+        height: Height,
+        /// Seals of a quorum.
+        certificate: Certificate,
+    },
+    /// An entry of the replicated log that no node can apply was skipped, here as
+    /// everywhere: for the log and for metrics.
+    EntryRefused {
+        /// Index in the replicated log.
+        index: u64,
+        /// Why, for people.
+        reason: String,
     },
     /// A peer is ahead of us: fetch the blocks that we lack.
     SyncNeeded {
@@ -185,6 +214,55 @@ pub struct EngineStatus {
     /// Whether this node votes; false for followers and while a validator
     /// without record observes.
     pub votes: bool,
+    /// What only Raft knows; `None` with QBFT.
+    pub raft: Option<RaftStatus>,
+}
+
+/// What a node does in its Raft group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaftRole {
+    /// Makes the blocks.
+    Leader,
+    /// Asks for votes.
+    Candidate,
+    /// Votes, follows a leader.
+    Follower,
+    /// Follows without a vote until it has caught up.
+    Learner,
+    /// Not of the group.
+    Outside,
+}
+
+/// A member of the Raft group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RaftMember {
+    /// Its id; a node that lost its disk gets another.
+    pub id: u64,
+    /// Its node key.
+    pub key: NodePublicKey,
+    /// Has no vote yet.
+    pub is_learner: bool,
+}
+
+/// Where a Raft node stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaftStatus {
+    /// Our id in the group; 0 while we have none.
+    pub id: u64,
+    /// What we do.
+    pub role: RaftRole,
+    /// Id of the leader; `None` while there is none.
+    pub leader: Option<u64>,
+    /// Term of the group as known here.
+    pub term: u64,
+    /// Index of the last log entry that is known to be committed.
+    pub committed: u64,
+    /// Index of the last log entry that was applied.
+    pub applied: u64,
+    /// Entries that were skipped as invalid since the start.
+    pub refused: u64,
+    /// The group, by id.
+    pub members: Vec<RaftMember>,
 }
 
 /// A consensus engine: a deterministic function of its inputs.

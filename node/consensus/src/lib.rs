@@ -21,5 +21,7 @@ mod engine;
 pub mod qbft;
 
 pub use crypto::{Ed25519Crypto, VoteCrypto};
-pub use engine::{Engine, EngineStatus, HeadInfo, Input, Output, Timer};
+pub use engine::{
+    Engine, EngineStatus, HeadInfo, Input, Output, RaftMember, RaftRole, RaftStatus, Timer,
+};
 pub use qbft::{Qbft, QbftConfig, RecordError};

@@ -79,6 +79,7 @@ impl Chain {
         &self,
         executed: ExecutedBlock,
         certificate: &Certificate,
+        consensus_record: Option<Vec<u8>>,
         sync: SyncMode,
     ) -> Result<(), StorageError> {
         let ExecutedBlock {
@@ -102,7 +103,7 @@ impl Chain {
             root,
             certificate,
             context: &context,
-            consensus_record: None,
+            consensus_record,
             sync,
         })?;
         self.follow(

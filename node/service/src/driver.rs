@@ -79,6 +79,11 @@ enum Completion {
         hash: B256,
         result: Result<Box<ExecutedBlock>, Refusal>,
     },
+    /// `None`: it was executed here before.
+    CheckedDecided {
+        hash: B256,
+        result: Result<Option<Box<ExecutedBlock>>, Refusal>,
+    },
 }
 
 /// How other tasks reach the driver. Cheap to clone.
@@ -295,6 +300,28 @@ impl Driver {
                 }
                 self.feed(Input::BlockChecked { hash, valid })
             }
+            Completion::CheckedDecided { hash, result } => {
+                let valid = match result {
+                    Ok(executed) => {
+                        executed
+                            .into_iter()
+                            .for_each(|executed| self.remember(executed));
+                        true
+                    }
+                    Err(Refusal::Invalid(error)) if !error.is_our_fault() => {
+                        warn!(%hash, %error, "a block of the log is invalid");
+                        false
+                    }
+                    // To call it invalid would make this node differ from the others.
+                    Err(refusal) => {
+                        return Err(Fatal::LogEntryUnchecked {
+                            hash,
+                            reason: refusal.to_string(),
+                        });
+                    }
+                };
+                self.feed(Input::BlockChecked { hash, valid })
+            }
         }
     }
 
@@ -341,7 +368,26 @@ impl Driver {
                 parent,
             } => self.build(height, round, parent),
             Output::Check { block, fresh } => self.check(block, fresh),
-            Output::Commit { block, certificate } => self.commit(&block, &certificate)?,
+            Output::CheckDecided { block } => self.check_decided(block),
+            Output::Commit {
+                block,
+                certificate,
+                record,
+            } => self.commit(&block, &certificate, record)?,
+            Output::Certify {
+                height,
+                certificate,
+            } => {
+                let store = &self.chain.store;
+                tokio::task::block_in_place(|| store.put_certificate(height, &certificate))?;
+            }
+            Output::EntryRefused { index, reason } => {
+                metrics::counter!("medina_consensus_entries_refused_total").increment(1);
+                warn!(
+                    index,
+                    reason, "skipped an entry of the log that no node can apply"
+                );
+            }
             Output::SyncNeeded { from, height } => {
                 debug!(%from, %height, "a peer is ahead");
                 self.sync_wanted.notify_one();
@@ -433,7 +479,27 @@ impl Driver {
         });
     }
 
-    fn commit(&mut self, block: &SealedBlock, certificate: &Certificate) -> Result<(), Fatal> {
+    /// Executes a block of the replicated log. What was built or checked here
+    /// before is not executed again.
+    fn check_decided(&self, block: SealedBlock) {
+        let (chain, hash) = (self.chain.clone(), block.hash());
+        let is_known = self.executed.contains_key(&hash);
+        let job = move || match is_known {
+            true => Ok(None),
+            false => blocks::check(&chain, &block, false).map(|executed| Some(Box::new(executed))),
+        };
+        self.spawn_job(job, move |result| Completion::CheckedDecided {
+            hash,
+            result: result.unwrap_or(Err(Refusal::Failed)),
+        });
+    }
+
+    fn commit(
+        &mut self,
+        block: &SealedBlock,
+        certificate: &Certificate,
+        record: Option<Vec<u8>>,
+    ) -> Result<(), Fatal> {
         if block.height() <= self.chain.head().height {
             return Ok(());
         }
@@ -449,7 +515,9 @@ impl Driver {
                 })?
             }
         };
-        tokio::task::block_in_place(|| self.finish(executed, certificate, SyncMode::Synced))?;
+        tokio::task::block_in_place(|| {
+            self.finish(executed, certificate, record, SyncMode::Synced)
+        })?;
         self.announce();
         self.decided()
     }
@@ -458,12 +526,13 @@ impl Driver {
         &mut self,
         executed: ExecutedBlock,
         certificate: &Certificate,
+        record: Option<Vec<u8>>,
         sync: SyncMode,
     ) -> Result<(), Fatal> {
         let header = executed.block.header();
         let (height, gas, time_s) = (header.number, header.gas_used, header.timestamp);
         let (hash, transactions) = (executed.block.hash(), executed.block.senders.len());
-        self.chain.commit(executed, certificate, sync)?;
+        self.chain.commit(executed, certificate, record, sync)?;
         let now_ms = self.chain.clock.now_ms();
         let since_ms = now_ms.saturating_sub(std::mem::replace(&mut self.last_commit_ms, now_ms));
         metrics::histogram!("medina_chain_block_interval_seconds").record(since_ms as f64 / 1e3);
@@ -554,7 +623,8 @@ impl Driver {
         }
         let genesis = self.chain.spec.genesis_hash;
         let validators = &head.context.validators;
-        if let Err(source) = certificate.verify(genesis, height, block.hash(), validators) {
+        let engine = self.chain.spec.consensus.engine;
+        if let Err(source) = certificate.verify(genesis, height, block.hash(), validators, engine) {
             return Ok(Err(ImportError::BadCertificate { height, source }));
         }
         // The certificate names the header; whoever sent the block chose the body.
@@ -566,7 +636,7 @@ impl Driver {
             let reason = error.to_string();
             Fatal::CertifiedBlockInvalid { height, reason }
         })?;
-        self.finish(executed, certificate, SyncMode::Deferred)?;
+        self.finish(executed, certificate, None, SyncMode::Deferred)?;
         self.sync_disk_now_and_then()?;
         self.decided()?;
         Ok(Ok(()))

@@ -19,6 +19,17 @@ pub enum Fatal {
         /// The first check that failed.
         reason: String,
     },
+    /// A block of the replicated log could not be judged here. To guess would make
+    /// this node differ from the others.
+    #[error(
+        "block {hash} of the log could not be checked here: {reason}; free space or repair the disk, then start the node again"
+    )]
+    LogEntryUnchecked {
+        /// Hash of the block.
+        hash: alloy_primitives::B256,
+        /// What failed.
+        reason: String,
+    },
     /// A task of the node ended that never should.
     #[error("a task of the node ended unexpectedly: {0}; start the node again and report this")]
     TaskPanicked(String),

@@ -6,7 +6,7 @@ use crate::schema::{CONSENSUS_RECORD, Table};
 use crate::state::{
     AccountProof, HistoricalState, LatestState, StateRootUpdate, account_proof, compute_root,
 };
-use crate::{StorageError, keys};
+use crate::{StorageError, encoding, keys};
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
@@ -237,6 +237,29 @@ impl Store {
         let mut batch = self.0.database.batch();
         batch.put(Table::Consensus, CONSENSUS_RECORD, record);
         batch.write(SyncMode::Synced)
+    }
+
+    /// Replaces the certificate of a committed block by a more complete one. It is
+    /// on the disk with the next synced write.
+    ///
+    /// # Errors
+    /// [`StorageError::UnknownHeight`] above the head, [`StorageError::Database`].
+    pub fn put_certificate(
+        &self,
+        height: Height,
+        certificate: &Certificate,
+    ) -> Result<(), StorageError> {
+        let head = self.head().height;
+        if height > head {
+            return Err(StorageError::UnknownHeight {
+                asked: height,
+                head,
+            });
+        }
+        let mut batch = self.0.database.batch();
+        let (key, value) = (keys::height(height), encoding::borsh(certificate));
+        batch.put(Table::Certificates, &key, &value);
+        batch.write(SyncMode::Deferred)
     }
 
     /// The current record of the consensus engine.

@@ -1,6 +1,6 @@
 //! Proof that a quorum decided a block, kept beside the header.
 
-use crate::{Height, NodePublicKey, NodeSignature, Round, ValidatorSet, limits};
+use crate::{ConsensusEngine, Height, NodePublicKey, NodeSignature, Round, ValidatorSet, limits};
 use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -84,7 +84,8 @@ impl Certificate {
         &self.signatures
     }
 
-    /// Checks a full quorum of distinct members of `set`, every signature included.
+    /// Checks a full quorum of distinct members of `set`, as `engine` counts it,
+    /// every signature included.
     ///
     /// # Errors
     /// See [`CertificateError`].
@@ -94,9 +95,11 @@ impl Certificate {
         height: Height,
         block: B256,
         set: &ValidatorSet,
+        engine: ConsensusEngine,
     ) -> Result<(), CertificateError> {
         self.verify_with(
             set,
+            engine.quorum(set),
             |key, message, signature| key.verify(message, signature).is_ok(),
             || commit_message(genesis, height, self.round, block),
         )
@@ -109,6 +112,7 @@ impl Certificate {
     pub fn verify_with(
         &self,
         set: &ValidatorSet,
+        quorum: usize,
         verify: impl Fn(&NodePublicKey, &[u8], &NodeSignature) -> bool,
         message: impl FnOnce() -> [u8; 92],
     ) -> Result<(), CertificateError> {
@@ -121,8 +125,8 @@ impl Certificate {
                 signatures: self.signatures.len(),
             });
         }
-        if self.signatures.len() < set.quorum() {
-            let (got, quorum) = (self.signatures.len(), set.quorum());
+        if self.signatures.len() < quorum {
+            let got = self.signatures.len();
             return Err(CertificateError::NoQuorum { got, quorum });
         }
         let message = message();
@@ -181,10 +185,11 @@ mod tests {
     fn quorum_of_distinct_signers_is_required() {
         let set = set_of(4);
         assert_eq!(
-            certificate(&[0, 1, 3]).verify(GENESIS, Height(5), BLOCK, &set),
+            certificate(&[0, 1, 3]).verify(GENESIS, Height(5), BLOCK, &set, ConsensusEngine::Qbft),
             Ok(())
         );
-        let twice = certificate(&[0, 1, 1]).verify(GENESIS, Height(5), BLOCK, &set);
+        let twice =
+            certificate(&[0, 1, 1]).verify(GENESIS, Height(5), BLOCK, &set, ConsensusEngine::Qbft);
         assert_eq!(twice, Err(CertificateError::NoQuorum { got: 2, quorum: 3 }));
     }
 
@@ -192,20 +197,44 @@ mod tests {
     fn signature_of_other_round_height_or_chain_does_not_count() {
         let set = set_of(4);
         let votes = [vote(0, Round(1)), vote(1, Round(1)), vote(2, Round(0))];
-        let mixed = Certificate::new(Round(1), votes).verify(GENESIS, Height(5), BLOCK, &set);
+        let mixed = Certificate::new(Round(1), votes).verify(
+            GENESIS,
+            Height(5),
+            BLOCK,
+            &set,
+            ConsensusEngine::Qbft,
+        );
         assert_eq!(
             mixed,
             Err(CertificateError::BadSignature(secret(2).public_key()))
         );
         let whole = certificate(&[0, 1, 2]);
-        assert!(whole.verify(GENESIS, Height(6), BLOCK, &set).is_err());
-        assert!(whole.verify(BLOCK, Height(5), BLOCK, &set).is_err());
-        assert!(whole.verify(GENESIS, Height(5), GENESIS, &set).is_err());
+        assert!(
+            whole
+                .verify(GENESIS, Height(6), BLOCK, &set, ConsensusEngine::Qbft)
+                .is_err()
+        );
+        assert!(
+            whole
+                .verify(BLOCK, Height(5), BLOCK, &set, ConsensusEngine::Qbft)
+                .is_err()
+        );
+        assert!(
+            whole
+                .verify(GENESIS, Height(5), GENESIS, &set, ConsensusEngine::Qbft)
+                .is_err()
+        );
     }
 
     #[test]
     fn signer_outside_the_set_is_malformed() {
-        let outside = certificate(&[0, 1, 2, 5]).verify(GENESIS, Height(5), BLOCK, &set_of(4));
+        let outside = certificate(&[0, 1, 2, 5]).verify(
+            GENESIS,
+            Height(5),
+            BLOCK,
+            &set_of(4),
+            ConsensusEngine::Qbft,
+        );
         assert!(matches!(outside, Err(CertificateError::Malformed { .. })));
     }
 

@@ -31,6 +31,18 @@ pub enum ConsensusEngine {
     Raft,
 }
 
+impl ConsensusEngine {
+    /// Signatures that a certificate of this engine needs: ceil(2n/3) with QBFT
+    /// ([`ValidatorSet::quorum`]), a majority with Raft, where nobody lies.
+    #[must_use]
+    pub fn quorum(self, set: &ValidatorSet) -> usize {
+        match self {
+            Self::Qbft => set.quorum(),
+            Self::Raft => set.len() / 2 + 1,
+        }
+    }
+}
+
 /// Times of consensus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsensusParameters {

@@ -81,7 +81,12 @@ impl World {
             }
             Output::Build { height, round, .. } => self.build(node, height, round),
             Output::Check { block, fresh } => self.check(node, &block, fresh),
-            Output::Commit { block, certificate } => self.commit(node, block, certificate),
+            Output::Commit {
+                block, certificate, ..
+            } => self.commit(node, block, certificate),
+            Output::CheckDecided { .. } | Output::Certify { .. } | Output::EntryRefused { .. } => {
+                unreachable!("QBFT never orders this")
+            }
             Output::SyncNeeded { from, .. } => {
                 let from = self.keys.iter().position(|key| *key == from);
                 self.request_blocks(node, from.expect("engines name validators"));

@@ -124,7 +124,7 @@ impl Checker {
         let message = || commit_message(self.genesis, height, certificate.round, hash);
         let verify =
             |key: &_, message: &[u8], signature: &_| self.crypto.verify(key, message, signature);
-        if let Err(error) = certificate.verify_with(&self.set, verify, message) {
+        if let Err(error) = certificate.verify_with(&self.set, self.set.quorum(), verify, message) {
             let details = format!("node {node}, height {height}: {error}");
             self.report(Invariant::Certificate, at_ms, details);
         }

@@ -280,6 +280,7 @@ impl Rules<'_> {
         prepares
             .verify_with(
                 &self.context.validators,
+                self.context.validators.quorum(),
                 |key, message, signature| self.crypto.verify(key, message, signature),
                 || prepare_message(self.genesis, self.height, claim.round, claim.digest),
             )

@@ -397,7 +397,7 @@ impl Qbft {
             }
             Timer::Resend => self.on_resend(now_ms),
             Timer::Heartbeat => self.state.is_heartbeat_due = true,
-            Timer::Round | Timer::Propose => {}
+            Timer::Round | Timer::Propose | Timer::Tick => {}
         }
     }
 
@@ -504,6 +504,7 @@ impl Engine for Qbft {
             proposer: self.proposer_key(),
             timeout: round_timeout(&self.config.parameters, self.state.round),
             votes: self.may_sign(),
+            raft: None,
         }
     }
 }

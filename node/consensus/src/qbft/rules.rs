@@ -43,7 +43,11 @@ impl Qbft {
                 let block = self.state.blocks[&digest].block.clone();
                 let certificate = self.seals(round, digest);
                 self.state.is_decided = true;
-                self.out.push(Output::Commit { block, certificate });
+                self.out.push(Output::Commit {
+                    block,
+                    certificate,
+                    record: None,
+                });
                 true
             }
             Some(Verdict::Unchecked | Verdict::Invalid { fresh: true }) => {

@@ -52,7 +52,11 @@ async fn block_is_on_disk_before_the_engine_goes_on_and_old_orders_come_first() 
         ..FakeLinks::default()
     });
     let mut engine = idle_engine(&chain);
-    let commit = Output::Commit { block, certificate };
+    let commit = Output::Commit {
+        block,
+        certificate,
+        record: None,
+    };
     engine.on_started = vec![persist("height 1"), commit, broadcast("of height 1")];
     engine.on_decided = vec![persist("height 2"), broadcast("of height 2")];
     let told = engine.told.clone();

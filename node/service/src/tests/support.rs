@@ -115,7 +115,7 @@ pub(super) fn grown_chain(blocks: u64) -> (TempDir, Chain) {
     for _ in 0..blocks {
         let (executed, certificate) = next_block(&chain);
         chain
-            .commit(executed, &certificate, SyncMode::Deferred)
+            .commit(executed, &certificate, None, SyncMode::Deferred)
             .unwrap();
     }
     (folder, chain)
@@ -151,6 +151,7 @@ impl Engine for ScriptedEngine {
             proposer: key(0),
             timeout: Duration::ZERO,
             votes: true,
+            raft: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::{Engine, HeadInfo, Input, Output, Qbft, Timer, qbft::messages::Message};
-use medina_types::{Height, Round, SealedBlock};
+use medina_types::{ConsensusEngine, Height, Round, SealedBlock};
 use std::time::Duration;
 
 fn work(engine: &mut Qbft, now_ms: u64) -> Vec<Output> {
@@ -176,13 +176,22 @@ fn valid_proposal_is_prepared_then_committed_then_decided_by_quorums() {
         "2 of 3 COMMITs"
     );
     let out = hear(&mut engine, 0, &commit(0, 0, &proposed));
-    let Some(Output::Commit { block, certificate }) = out.first() else {
+    let Some(Output::Commit {
+        block, certificate, ..
+    }) = out.first()
+    else {
         panic!("{out:?}")
     };
     assert_eq!(block, &proposed);
     let set = context(4).validators;
     assert_eq!(
-        certificate.verify(GENESIS, HEIGHT, proposed.hash(), &set),
+        certificate.verify(
+            GENESIS,
+            HEIGHT,
+            proposed.hash(),
+            &set,
+            ConsensusEngine::Qbft
+        ),
         Ok(())
     );
     assert_eq!(engine.status().step, "decided");
@@ -262,13 +271,16 @@ fn validator_alone_commits_at_once_and_writes_no_record() {
     work(&mut engine, NOW);
     let own = block(0, 1);
     let out = built(&mut engine, 0, Some(own.clone()));
-    let Some(Output::Commit { block, certificate }) = out.first() else {
+    let Some(Output::Commit {
+        block, certificate, ..
+    }) = out.first()
+    else {
         panic!("{out:?}")
     };
     assert_eq!(block, &own);
     let set = context(1).validators;
     assert_eq!(
-        certificate.verify(GENESIS, HEIGHT, own.hash(), &set),
+        certificate.verify(GENESIS, HEIGHT, own.hash(), &set, ConsensusEngine::Qbft),
         Ok(())
     );
     assert!(record_of(&out).is_none() && said(&out).is_empty());
