@@ -22,13 +22,18 @@ TIME =
 BUILD := cargo build --workspace --bin medina
 TARGET_DIR = $$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-.PHONY: help setup build demo test lint fix contracts
+.PHONY: help setup build demo test lint fix contracts chaos measure simulate
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
 	@echo "make build  the medina command"
+	@echo "make simulate SEEDS=N [ENGINE=qbft|raft] [SEED=one]  consensus simulator"
 	@echo "make lint   formatting and clippy, writes nothing"
 	@echo "make fix    formats and applies what clippy can"
+	@echo "make mutants  proves that the tests notice each of the engines' deliberate defects"
+	@echo "make chaos MINUTES=N [NODES=4|7] [ENGINE=qbft|raft] [SEED=n]  faults on real processes; with SEED alone one round"
+	@echo "make measure WHAT='outage --seconds 60'  a figure of docs/reliability.md"
+	@echo "make reference  the QBFT engine against its specification [PAIRS=1000000]"
 	@echo "make contracts  compiles the Solidity sources again (needs Node)"
 
 setup:
@@ -61,3 +66,36 @@ fix: setup
 contracts:
 	@command -v npm >/dev/null || { echo "contracts: install Node 20 or newer first; only people who change contracts need it" >&2; exit 1; }
 	cd contracts && npm ci --no-fund --no-audit && npm run build
+
+# Turns on each deliberate defect of the engines and prints who notices it:
+#   make mutants [SEEDS=1000] [ONLY=NamePart]
+.PHONY: mutants
+mutants: setup
+	cargo build --workspace --features medina-simulator/mutants --bin medina-mutants
+	@"$(TARGET_DIR)/debug/medina-mutants" --seeds $(or $(SEEDS),1000) $(if $(ONLY),--only '$(ONLY)')
+
+chaos: setup
+	cargo build --workspace --bin medina --bin medina-chaos
+	@"$(TARGET_DIR)/debug/medina-chaos" \
+		$(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(NODES),--nodes $(NODES)) \
+		$(if $(ENGINE),--engine $(ENGINE)) \
+		$(if $(SEED),--seed $(SEED) $(if $(MINUTES),,--rounds 1))
+
+measure: setup
+	cargo build --workspace --bin medina --bin medina-measure
+	@"$(TARGET_DIR)/debug/medina-measure" $(WHAT)
+
+# Seeds of the consensus simulator on all cores; the first failing seed is shrunk:
+#   make simulate SEEDS=N [ENGINE=qbft|raft] [SEED=one]
+simulate: setup
+	cargo build --workspace --bin medina-simulate
+	@"$(TARGET_DIR)/debug/medina-simulate" --seeds $(or $(SEEDS),1000) --coverage \
+		$(if $(ENGINE),--engine $(ENGINE)) \
+		$(if $(SEED),--seed $(SEED))
+
+# The QBFT engine against its published specification: PAIRS of state and message.
+.PHONY: reference
+reference: setup
+	cargo build --workspace --bin medina-check-reference
+	@"$(TARGET_DIR)/debug/medina-check-reference" $(or $(PAIRS),1000000) $(SEED)

@@ -23,12 +23,15 @@ const CODE_BYTES_MAX = 22 * 1024;
 const DEPLOYED = {
   MedinaToken: "MedinaToken.sol",
   Identity: "Identity.sol",
+  Permissioning: "Permissioning.sol",
   SensorRegistry: "SensorRegistry.sol",
   DataAnchor: "DataAnchor.sol",
   DataMarketplace: "DataMarketplace.sol",
+  MarketOrders: "MarketOrders.sol",
   TrustAndReputation: "TrustAndReputation.sol",
   FederationRegistry: "FederationRegistry.sol",
   BarteringCoupons: "BarteringCoupons.sol",
+  ConsentAndAccess: "ConsentAndAccess.sol",
   Ed25519Verifier: "Ed25519Verifier.sol",
   Gatekeeper: "Gatekeeper.sol",
   TrustMathHarness: "TrustMathHarness.sol",
@@ -52,9 +55,16 @@ function solidityFiles(folder, prefix = "") {
     });
 }
 
+/** Where a module's state is declared, if not in its own file. */
+const STATE_FILES = { DataMarketplace: "base/MarketState.sol" };
+
+function stateFile(name) {
+  return join(SOURCES, STATE_FILES[name] ?? DEPLOYED[name]);
+}
+
 /** Modules whose state is one ERC-7201 struct named `Storage`. */
 const UPGRADEABLE = Object.keys(DEPLOYED).filter((name) => {
-  const file = join(SOURCES, DEPLOYED[name]);
+  const file = stateFile(name);
   return existsSync(file) && /^    struct Storage \{$/m.test(readFileSync(file, "utf8"));
 });
 
@@ -112,7 +122,7 @@ function layoutOf(contracts) {
     const types = contracts[`layout/${name}.sol`][`${name}Layout`].storageLayout.types;
     const own = contracts[DEPLOYED[name]][name].storageLayout.storage;
     const constant = /bytes32 private constant STORAGE = (0x[0-9a-f]{64});/.exec(
-      readFileSync(join(SOURCES, DEPLOYED[name]), "utf8"),
+      readFileSync(stateFile(name), "utf8"),
     );
     if (!constant) fail(`${name} does not say where its state lies`);
     const structs = {};

@@ -1,4 +1,5 @@
-//! Micro benchmarks and the load generator.
+//! Micro benchmarks, the load generator and the figures of reliability.
 
 pub mod bound;
 pub mod load;
+pub mod reliability;

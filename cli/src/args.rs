@@ -82,6 +82,9 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
+    /// A point of the curve.
+    const NODE_KEY: &str = "0xd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
     fn is_accepted(line: &str) -> bool {
         Cli::try_parse_from(line.split_whitespace()).is_ok()
     }
@@ -111,9 +114,18 @@ mod tests {
             "medina account import --private-key-file k",
             "medina account sign --message hello --account 0",
             "medina validator list",
+            "medina validator register KEY",
+            "medina validator propose add KEY 0x00000000000000000000000000000000000000aa",
+            "medina validator propose remove KEY --account 0",
+            "medina validator vote 1 yes",
+            "medina --json validator vote 1 no --rpc http://127.0.0.1:8555",
+            "medina validator ballots --all",
+            "medina validator execute 1",
+            "medina validator activate KEY --force",
             "medina completions bash",
         ] {
-            assert!(is_accepted(line), "{line}");
+            let line = line.replace("KEY", NODE_KEY);
+            assert!(is_accepted(&line), "{line}");
         }
     }
 
@@ -127,8 +139,16 @@ mod tests {
             "medina network new --dir d --validators 4 --admin me",
             "medina node run",
             "medina account sign --message a --hash 0x00",
+            "medina validator propose",
+            "medina validator propose add KEY",
+            "medina validator propose add 0x12 0x00000000000000000000000000000000000000aa",
+            "medina validator vote 1",
+            "medina validator vote one yes",
+            "medina validator vote 1 perhaps",
+            "medina validator activate",
         ] {
-            assert!(!is_accepted(line), "{line}");
+            let line = line.replace("KEY", NODE_KEY);
+            assert!(!is_accepted(&line), "{line}");
         }
     }
 }

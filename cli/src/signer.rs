@@ -81,6 +81,11 @@ impl FromStr for AccountName {
 }
 
 impl SenderArgs {
+    /// JSON-RPC of the node that takes the transactions.
+    pub(crate) fn rpc_url(&self) -> &str {
+        &self.rpc.rpc
+    }
+
     /// Connects as the account that was named.
     pub(crate) async fn connect(&self) -> Outcome<MarketClient> {
         let account = self.signer.account()?;

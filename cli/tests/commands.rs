@@ -85,10 +85,6 @@ fn failures_say_what_where_and_what_to_do() {
         ),
         ("network add --dir .", ["network.toml", "No such file"]),
         (
-            "network new --validators 4 --dir a --consensus raft",
-            ["raft", "--consensus qbft"],
-        ),
-        (
             "network new --validators 4 --dir a --permissions enforced",
             ["enforced", "--permissions open"],
         ),
@@ -96,7 +92,15 @@ fn failures_say_what_where_and_what_to_do() {
             "network new --validators 4 --dir a --base-port 65530",
             ["65530", "below 65536"],
         ),
-        ("validator vote 1 yes", ["Permissioning", "validator list"]),
+        (
+            "validator list --rpc http://127.0.0.1:9",
+            ["127.0.0.1:9", "medina dev"],
+        ),
+        ("validator vote 1 yes", ["no account", "medina account new"]),
+        (
+            "validator propose remove 0x12",
+            ["0x12", "64 hexadecimal digits"],
+        ),
         (
             "account sign --message hi",
             ["no account", "medina account new"],

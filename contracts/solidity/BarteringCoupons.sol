@@ -36,12 +36,21 @@ contract BarteringCoupons is IBarteringCoupons, MedinaModule, Acting, EIP712 {
         uint64 uses;
     }
 
+    /// What an organisation asks of those who barter with it.
+    struct Rules {
+        bool isSet;
+        uint16 minReputation;
+        /// Mask of the resource types that it barters; 0: all.
+        uint8 types;
+    }
+
     /// @custom:storage-location erc7201:medina.storage.BarteringCoupons
     struct Storage {
         mapping(bytes32 key => Record) coupons;
         /// Used numbers, 256 to a word.
         mapping(bytes32 issuer => mapping(uint64 word => uint256)) numbers;
         mapping(bytes32 org => mapping(bytes32 fed => Stats)) stats;
+        mapping(bytes32 org => mapping(bytes32 fed => Rules)) rules;
     }
 
     /// keccak256(abi.encode(uint256(keccak256("medina.storage.BarteringCoupons")) - 1)) & ~bytes32(uint256(0xff))
@@ -50,8 +59,17 @@ contract BarteringCoupons is IBarteringCoupons, MedinaModule, Acting, EIP712 {
     bytes32 private constant COUPON = keccak256(
         "Coupon(bytes32 issuer,bytes32 fed,uint8 kind,uint64 val,uint64 number,uint48 issuedAt,bytes32 holder,bytes32 scope)"
     );
+    bytes32 private constant BARTER = keccak256(
+        "Barter(Coupon give,bytes32 resource)Coupon(bytes32 issuer,bytes32 fed,uint8 kind,uint64 val,uint64 number,uint48 issuedAt,bytes32 holder,bytes32 scope)"
+    );
     bytes32 private constant USE = keccak256("Use(bytes32 key,bytes32 resource,uint64 uses)");
     bytes32 private constant SWAP = keccak256("Swap(bytes32 mine,bytes32 theirs,uint64 moves)");
+
+    /// Least reputation of a client where the owner has set none, basis points.
+    uint16 private constant REPUTATION_MIN = 7_000;
+    /// All bits of `ISensorRegistry.Type`.
+    uint8 private constant TYPES = 15;
+    uint16 private constant FULL = 10_000;
 
     ISensorRegistry private immutable REGISTRY;
     IFederationRegistry private immutable FEDERATION;
@@ -78,31 +96,32 @@ contract BarteringCoupons is IBarteringCoupons, MedinaModule, Acting, EIP712 {
     }
 
     function register(Coupon calldata c, bytes calldata sig) external restricted {
-        if (c.val == 0) revert ZeroVal();
-        if (c.kind == Kind.Null) revert NotValid();
-        if (!FEDERATION.isMember(c.fed, c.issuer) || !FEDERATION.isMember(c.fed, c.holder)) revert NotMember();
-        bytes32 hash = keccak256(
-            abi.encode(COUPON, c.issuer, c.fed, c.kind, c.val, c.number, c.issuedAt, c.holder, c.scope)
-        );
-        if (!_isSignedFor(c.issuer, hash, sig)) revert BadSignature();
-        Storage storage $ = _storage();
-        uint256 bit = 1 << (c.number % 256);
-        uint256 word = $.numbers[c.issuer][c.number / 256];
-        if (word & bit != 0) revert NumberUsed();
+        _checkTerms(c);
+        if (!_isSignedFor(c.issuer, _hash(c), sig)) revert BadSignature();
+        _issue(c, 0);
+    }
 
-        $.numbers[c.issuer][c.number / 256] = word | bit;
-        bytes32 k = key(c);
-        Record storage r = $.coupons[k];
-        r.issuer = c.issuer;
-        r.fed = c.fed;
-        r.holder = c.holder;
-        if (c.scope != 0) r.scope = c.scope;
-        r.kind = c.kind;
-        r.val = c.val;
-        r.issuedAt = c.issuedAt;
-        ++$.stats[c.issuer][c.fed].issued;
-        ++$.stats[c.holder][c.fed].received;
-        emit Issued(k, c.issuer, c.fed, c.kind, c.val, c.holder);
+    function barter(Coupon calldata give, bytes calldata giveSig, bytes32 resource, bytes calldata acceptSig)
+        external
+        restricted
+    {
+        _checkTerms(give);
+        bytes32 hash = keccak256(abi.encode(BARTER, _hash(give), resource));
+        if (!_isSignedFor(give.issuer, hash, giveSig)) revert BadSignature();
+        if (!_isSignedFor(give.holder, hash, acceptSig)) revert BadSignature();
+        if (give.issuer == give.holder) revert NotHolder();
+        _checkBarter(give, resource);
+        // What was given for something cannot be taken back.
+        _issue(give, 1);
+        emit Bartered(give.fed, give.issuer, give.holder, resource);
+    }
+
+    function setRules(bytes32 fed, uint16 minReputation, uint8 types) external {
+        if (minReputation > FULL || types > TYPES) revert OutOfRange();
+        bytes32 org = _actingOrg();
+        if (org == 0 || !FEDERATION.isMember(fed, org)) revert NotMember();
+        _storage().rules[org][fed] = Rules(true, minReputation, types);
+        emit RulesSet(fed, org, minReputation, types);
     }
 
     function validity(Coupon calldata c)
@@ -205,6 +224,52 @@ contract BarteringCoupons is IBarteringCoupons, MedinaModule, Acting, EIP712 {
     {
         Stats storage s = _storage().stats[org][fed];
         return (s.issued, s.consumed, s.received, s.uses);
+    }
+
+    function _checkTerms(Coupon calldata c) private view {
+        if (c.val == 0) revert ZeroVal();
+        if (c.kind == Kind.Null) revert NotValid();
+        if (!FEDERATION.isMember(c.fed, c.issuer) || !FEDERATION.isMember(c.fed, c.holder)) revert NotMember();
+    }
+
+    /// The owner's resource, offered for barter, of a type it barters, to a client it thinks well enough of.
+    function _checkBarter(Coupon calldata give, bytes32 resource) private view {
+        ISensorRegistry.Resource memory r = REGISTRY.get(resource);
+        if (r.org != give.holder) revert NotBartered();
+        (bool allowed, bool bartered) = FEDERATION.accessAllowed(give.fed, resource, give.issuer);
+        if (!allowed || !bartered) revert NotBartered();
+        Rules memory rules = _storage().rules[give.holder][give.fed];
+        if (rules.types != 0 && rules.types & (1 << uint8(r.t)) == 0) revert NotBartered();
+        (uint16 reputation,,) = TRUST.platformReputation(give.issuer);
+        if (reputation < (rules.isSet ? rules.minReputation : REPUTATION_MIN)) revert LowReputation();
+    }
+
+    function _issue(Coupon calldata c, uint64 moves) private {
+        Storage storage $ = _storage();
+        uint256 bit = 1 << (c.number % 256);
+        uint256 word = $.numbers[c.issuer][c.number / 256];
+        if (word & bit != 0) revert NumberUsed();
+
+        $.numbers[c.issuer][c.number / 256] = word | bit;
+        bytes32 k = key(c);
+        Record storage r = $.coupons[k];
+        r.issuer = c.issuer;
+        r.fed = c.fed;
+        r.holder = c.holder;
+        if (c.scope != 0) r.scope = c.scope;
+        r.kind = c.kind;
+        r.val = c.val;
+        r.issuedAt = c.issuedAt;
+        if (moves != 0) r.moves = moves;
+        ++$.stats[c.issuer][c.fed].issued;
+        ++$.stats[c.holder][c.fed].received;
+        emit Issued(k, c.issuer, c.fed, c.kind, c.val, c.holder);
+    }
+
+    function _hash(Coupon calldata c) private pure returns (bytes32) {
+        return keccak256(
+            abi.encode(COUPON, c.issuer, c.fed, c.kind, c.val, c.number, c.issuedAt, c.holder, c.scope)
+        );
     }
 
     function _move(bytes32 key_, Record storage r, bytes32 toOrg) private {

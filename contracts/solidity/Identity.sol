@@ -228,6 +228,16 @@ contract Identity is IIdentity, MedinaModule, EIP712 {
         return Org(u.account, u.since, status, 0);
     }
 
+    function standing(address a) external view returns (bytes32 userId, bytes32 org, uint8 role) {
+        Storage storage $ = _storage();
+        userId = $.ids[a];
+        return (userId, $.users[userId].org, roleOf(a));
+    }
+
+    function statusOf(bytes32 userId) external view returns (Status) {
+        return _storage().users[userId].status;
+    }
+
     function getUser(bytes32 userId) external view returns (User memory) {
         UserRecord storage u = _storage().users[userId];
         return User(u.org, u.account, u.expires, u.role, u.status, u.level, u.certifier);

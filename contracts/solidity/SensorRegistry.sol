@@ -152,6 +152,11 @@ contract SensorRegistry is ISensorRegistry, MedinaModule, Acting, EIP712 {
         _storage().verifiers[verifier] = allowed;
     }
 
+    function ownerOf(bytes32 id) external view returns (bytes32 org, uint48 since) {
+        Record storage d = _storage().records[id];
+        return (d.org, d.since);
+    }
+
     function get(bytes32 id) external view returns (Resource memory r) {
         Record storage d = _storage().records[id];
         if (d.status == 0) return r;

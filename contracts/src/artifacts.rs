@@ -45,6 +45,9 @@ pub fn all() -> Vec<Artifact> {
         artifact!(ed25519_verifier, Ed25519Verifier),
         artifact!(erc7913_p256_verifier, ERC7913P256Verifier),
         artifact!(gatekeeper, Gatekeeper),
+        artifact!(permissioning, Permissioning),
+        artifact!(market_orders, MarketOrders),
+        artifact!(consent_and_access, ConsentAndAccess),
         artifact!(erc1967_proxy, ERC1967Proxy),
         artifact!(trust_math_harness, TrustMathHarness),
     ]

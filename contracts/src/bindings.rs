@@ -29,6 +29,7 @@ bind!(
 );
 bind!(medina_token, MedinaToken, "artifacts/MedinaToken.json");
 bind!(identity, Identity, "artifacts/Identity.json");
+bind!(permissioning, Permissioning, "artifacts/Permissioning.json");
 bind!(
     sensor_registry,
     SensorRegistry,
@@ -55,6 +56,12 @@ bind!(
     DataMarketplace,
     "artifacts/DataMarketplace.json"
 );
+bind!(
+    consent_and_access,
+    ConsentAndAccess,
+    "artifacts/ConsentAndAccess.json"
+);
+bind!(market_orders, MarketOrders, "artifacts/MarketOrders.json");
 bind!(
     ed25519_verifier,
     Ed25519Verifier,

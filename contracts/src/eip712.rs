@@ -53,6 +53,10 @@ sol! {
         uint64 number;
     }
 
+    /// `DataMarketplace`: the user has received so many units of an order in all.
+    #[derive(Debug, PartialEq, Eq)]
+    struct UnitVoucher { uint256 order; uint64 cumulative; }
+
     /// `BarteringCoupons`: the issuer's promise.
     #[derive(Debug, PartialEq, Eq)]
     struct Coupon {
@@ -66,6 +70,10 @@ sol! {
         bytes32 scope;
     }
 
+    /// `BarteringCoupons`: the client's coupon for one access to the owner's resource; both sign.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Barter { Coupon give; bytes32 resource; }
+
     /// `BarteringCoupons`: the holder's use; `uses` counts it already.
     #[derive(Debug, PartialEq, Eq)]
     struct Use { bytes32 key; bytes32 resource; uint64 uses; }
@@ -73,6 +81,19 @@ sol! {
     /// `BarteringCoupons`: the other holder agrees; `moves` are those of `theirs` so far.
     #[derive(Debug, PartialEq, Eq)]
     struct Swap { bytes32 mine; bytes32 theirs; uint64 moves; }
+
+    /// `ConsentAndAccess`: an owner's grant that somebody else brings.
+    #[derive(Debug, PartialEq, Eq)]
+    struct GrantFor {
+        bytes32 scope;
+        bytes32 grantee;
+        bytes32 purpose;
+        uint8 ops;
+        uint48 from;
+        uint48 until;
+        bytes32 form;
+        uint48 deadline;
+    }
 
     /// ERC-2612, as `MedinaToken` checks it.
     #[derive(Debug, PartialEq, Eq)]

@@ -102,6 +102,24 @@ wire_enum!(
 );
 
 wire_enum!(
+    /// `kind` of `ConsentAndAccess.ask`: what a person asks an organisation for.
+    RequestKind {
+        /// To see what is kept.
+        Access = 0,
+        /// To put something right.
+        Rectify = 1,
+        /// To erase.
+        Erase = 2,
+        /// To stop using without erasing.
+        Restrict = 3,
+        /// To hand over in a common form.
+        Port = 4,
+        /// To stop a use that needs no consent.
+        Object = 5,
+    }
+);
+
+wire_enum!(
     /// `IBarteringCoupons.Kind`.
     CouponKind {
         /// No coupon.
@@ -163,6 +181,52 @@ wire_enum!(
     }
 );
 
+wire_enum!(
+    /// `IPermissioning.Access`: what the accounts of an organisation may do.
+    Access {
+        /// Nothing but reading.
+        Read = 0,
+        /// Calls.
+        Transact = 1,
+        /// Also creates contracts.
+        Deploy = 2,
+        /// Its admin also adds nodes.
+        Full = 3,
+    }
+);
+
+wire_enum!(
+    /// `IPermissioning.NodeState`.
+    NodeState {
+        /// Unknown.
+        None = 0,
+        /// Connects while its organisation is active.
+        Active = 1,
+        /// Switched off.
+        Inactive = 2,
+        /// For misconduct; only a ballot brings it back.
+        Blacklisted = 3,
+    }
+);
+
+wire_enum!(
+    /// Kinds of ballots of `Permissioning`.
+    BallotKind {
+        /// `(bytes32 org, Access access)`.
+        OrgAccess = 0,
+        /// `(bytes32 nodeKey, address operator)`; admits, the operator activates.
+        AddValidator = 1,
+        /// `(bytes32 nodeKey)`; also takes an admission back.
+        RemoveValidator = 2,
+        /// `(bytes32 nodeKey, NodeState state)`.
+        Recover = 3,
+        /// `(bytes32 key, uint256 value)`.
+        Parameter = 4,
+        /// `(address account, uint8 state)`: 0 by id, 1 blocked, 2 system.
+        Account = 5,
+    }
+);
+
 /// `status` of resources and listings: 1 live.
 pub const STATUS_LIVE: u8 = 1;
 /// 2 paused.
@@ -190,4 +254,16 @@ pub mod access_roles {
     pub const MINTER: u64 = 6;
     /// Everybody; what begins something asks for it, so that a target can be closed.
     pub const PUBLIC: u64 = u64::MAX;
+}
+
+/// Bits of `ops` of a grant in `ConsentAndAccess`.
+pub mod operations {
+    /// Create.
+    pub const CREATE: u8 = 1;
+    /// Read; what a purchase needs.
+    pub const READ: u8 = 2;
+    /// Update.
+    pub const UPDATE: u8 = 4;
+    /// Delete.
+    pub const DELETE: u8 = 8;
 }

@@ -11,9 +11,13 @@ use crate::{
     limits,
     medina_section::read_wei,
 };
+use alloy_eips::eip7840::BlobParams;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256};
-use medina_types::limits::{CONFIG_FILE_BYTES_MAX, EXTRA_DATA_BYTES_MAX};
+use medina_types::{
+    ForkSchedule,
+    limits::{CONFIG_FILE_BYTES_MAX, EXTRA_DATA_BYTES_MAX},
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, io::Read as _, path::Path};
 
@@ -39,7 +43,7 @@ const TOP_LEVEL_FIELDS: &[&str] = &[
     "medina",
 ];
 
-/// Forks in the rules from block 0 on; Osaka is the last.
+/// Forks before Paris, in the rules from block 0 on.
 const FORKS: &[&str] = &[
     "homesteadBlock",
     "daoForkBlock",
@@ -57,10 +61,6 @@ const FORKS: &[&str] = &[
     "grayGlacierBlock",
     "mergeNetsplitBlock",
     "terminalTotalDifficulty",
-    "shanghaiTime",
-    "cancunTime",
-    "pragueTime",
-    "osakaTime",
 ];
 
 /// Consensus sections of other clients, which would be ignored silently otherwise.
@@ -120,7 +120,8 @@ impl GenesisFile {
         file.only(TOP_LEVEL_FIELDS)?;
         let medina = MedinaSection::read(&file.get("medina"))?;
         let ethereum = read_ethereum(&file)?;
-        let digest = medina.digest(ethereum.config.chain_id);
+        let forks = forks_of(&ethereum.config)?;
+        let digest = medina.digest(ethereum.config.chain_id, &forks);
         // Zero stands for "not given": no digest is zero.
         if !ethereum.mix_hash.is_zero() && ethereum.mix_hash != digest {
             return Err(file.get("mixHash").expected(format!(
@@ -134,7 +135,9 @@ impl GenesisFile {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut ethereum = self.ethereum.clone();
-        ethereum.mix_hash = self.medina.digest(ethereum.config.chain_id);
+        // A file that is read back refuses a schedule that is none.
+        let forks = forks_of(&ethereum.config).unwrap_or_default();
+        ethereum.mix_hash = self.medina.digest(ethereum.config.chain_id, &forks);
         let mut value = serde_json::to_value(&ethereum).expect("plain data becomes JSON");
         let medina = serde_json::to_value(&self.medina).expect("plain data becomes JSON");
         if let Value::Object(members) = &mut value {
@@ -172,6 +175,15 @@ pub fn osaka_config(chain_id: u64) -> ChainConfig {
     }
 }
 
+/// Which forks hold when.
+pub(crate) fn forks_of(config: &ChainConfig) -> Result<ForkSchedule, GenesisError> {
+    ForkSchedule::of_config(config).map_err(|error| GenesisError::Field {
+        path: "config".to_owned(),
+        found: error.to_string(),
+        expected: "forks in order from Paris to Osaka".to_owned(),
+    })
+}
+
 fn read_ethereum(file: &Field<'_>) -> Result<Genesis, GenesisError> {
     for (name, why) in [
         ("difficulty", "blocks are decided by votes"),
@@ -196,7 +208,7 @@ fn read_ethereum(file: &Field<'_>) -> Result<Genesis, GenesisError> {
         .get("baseFeePerGas")
         .optional(|f| f.u64(any.clone(), "wei per gas"))?;
     Ok(Genesis {
-        config: osaka_config(read_chain_id(&file.get("config"))?),
+        config: read_config(&file.get("config"))?,
         nonce: file
             .get("nonce")
             .optional(|field| field.u64(any, "a nonce"))?
@@ -221,12 +233,69 @@ fn read_ethereum(file: &Field<'_>) -> Result<Genesis, GenesisError> {
     })
 }
 
+/// Chain id and forks. Other settings of other clients are ignored, their
+/// consensus excepted.
+fn read_config(config: &Field<'_>) -> Result<ChainConfig, GenesisError> {
+    let osaka = osaka_config(read_chain_id(config)?);
+    let time = |name: &str| {
+        let field = config.get(name);
+        field.optional(|field| field.u64(0..=u64::MAX, "Unix seconds"))
+    };
+    let named = ChainConfig {
+        shanghai_time: time("shanghaiTime")?,
+        cancun_time: time("cancunTime")?,
+        prague_time: time("pragueTime")?,
+        osaka_time: time("osakaTime")?,
+        bpo1_time: time("bpo1Time")?,
+        bpo2_time: time("bpo2Time")?,
+        bpo3_time: time("bpo3Time")?,
+        bpo4_time: time("bpo4Time")?,
+        bpo5_time: time("bpo5Time")?,
+        blob_schedule: read_blob_schedule(&config.get("blobSchedule"))?,
+        ..osaka.clone()
+    };
+    let times = [
+        named.shanghai_time,
+        named.cancun_time,
+        named.prague_time,
+        named.osaka_time,
+        named.bpo1_time,
+        named.bpo2_time,
+        named.bpo3_time,
+        named.bpo4_time,
+        named.bpo5_time,
+    ];
+    Ok(if times.iter().all(Option::is_none) {
+        osaka
+    } else {
+        named
+    })
+}
+
+fn read_blob_schedule(field: &Field<'_>) -> Result<BTreeMap<String, BlobParams>, GenesisError> {
+    let entries = field.optional(Field::entries)?.unwrap_or_default();
+    let read = |(name, entry): (&str, Field<'_>)| {
+        let number = |member: &str| {
+            let range = 1..=limits::BLOB_PARAMETER_MAX;
+            entry.get(member).u64(range, "a parameter of blobs")
+        };
+        let blobs = BlobParams {
+            target_blob_count: number("target")?,
+            max_blob_count: number("max")?,
+            update_fraction: number("baseFeeUpdateFraction")?.into(),
+            ..BlobParams::cancun()
+        };
+        Ok((name.to_owned(), blobs))
+    };
+    entries.into_iter().map(read).collect()
+}
+
 fn read_chain_id(config: &Field<'_>) -> Result<u64, GenesisError> {
     config.entries()?;
     for fork in FORKS {
         config
             .get(fork)
-            .fixed(0, "Osaka rules hold from the first block")?;
+            .fixed(0, "all rules before Paris hold from the first block")?;
     }
     for foreign in FOREIGN_CONSENSUS {
         let section = config.get(foreign);

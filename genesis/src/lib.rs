@@ -2,7 +2,8 @@
 //!
 //! A genesis file is Ethereum's usual JSON plus a `medina` section. It is
 //! self-contained: the predeployed contracts stand in `alloc`, so that loading
-//! runs no EVM. Reading goes in two steps: [`GenesisFile`] is what is typed,
+//! deploys nothing; it only asks `Permissioning` for its validators, which must
+//! be those of the file. Reading goes in two steps: [`GenesisFile`] is what is typed,
 //! field by field with errors that name the field; [`LoadedGenesis`] is what it
 //! means, with state root and genesis hash. [`generate_network`] writes the
 //! folder of a network, [`add_node`] extends it.

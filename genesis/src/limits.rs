@@ -37,3 +37,7 @@ pub(crate) const CHAIN_ID_RANGE: RangeInclusive<u64> = 1..=9_223_372_036_854_775
 /// Wei that an account or the reward may hold: 2^128, so that sums of all
 /// accounts stay far below 2^256.
 pub(crate) const WEI_BITS_MAX: usize = 128;
+
+/// Blobs of a block, and how slowly their price moves: Ethereum's largest is
+/// some 20 million, and a product of two such numbers and a blob's gas fits 64 bits.
+pub(crate) const BLOB_PARAMETER_MAX: u64 = 1_000_000_000;

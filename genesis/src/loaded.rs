@@ -1,17 +1,20 @@
 //! What a genesis file means: the chain spec, the first state and its root.
 
-use crate::{GenesisError, GenesisFile, MedinaSection, test_accounts::test_addresses};
+use crate::{
+    GenesisError, GenesisFile, MedinaSection, genesis_file::forks_of, test_accounts::test_addresses,
+};
 use alloy_consensus::{Header, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B64, B256, U256};
 use alloy_trie::root::state_root_ref_unhashed;
+use medina_execution::{Executor, PERMISSIONING};
 use medina_storage::GenesisState;
 use medina_types::{
-    AccountChange, AccountState, ChainSpec, ConsensusEngine, GasPolicy, HeaderRules, HeightContext,
-    NodePublicKey, PermissionMode, StateChanges, StorageChange,
+    AccountChange, AccountState, ChainSpec, Fork, ForkSchedule, GasPolicy, HeaderRules,
+    HeightContext, NodePublicKey, PermissionMode, StateChanges, StorageChange,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// A checked genesis.
 #[derive(Clone, Debug)]
@@ -56,13 +59,15 @@ impl LoadedGenesis {
         check_base_fee(ethereum, medina)?;
         check_accounts(ethereum, medina)?;
         check_nodes(medina)?;
-        let header = genesis_header(ethereum, medina);
+        let forks = forks_of(&ethereum.config)?;
+        let header = genesis_header(ethereum, medina, &forks);
         let spec = ChainSpec {
             name: medina.name.clone(),
             chain_id: ethereum.config.chain_id,
             genesis_hash: header.hash_slow(),
             genesis_header: header,
             header_rules: HeaderRules::Medina,
+            forks,
             consensus: medina.consensus,
             gas_limit: ethereum.gas_limit,
             gas_policy: medina.gas,
@@ -71,9 +76,11 @@ impl LoadedGenesis {
             validators: medina.validators.clone(),
             contracts: medina.contracts.clone(),
         };
+        let changes = first_state(&ethereum.alloc);
+        check_permissioning(&spec, &changes)?;
         Ok(Self {
             spec,
-            changes: first_state(&ethereum.alloc),
+            changes,
             nodes: medina.nodes.clone(),
         })
     }
@@ -144,10 +151,6 @@ fn wrong(
 }
 
 fn check_available(medina: &MedinaSection) -> Result<(), GenesisError> {
-    if medina.consensus.engine == ConsensusEngine::Raft {
-        let expected = "\"qbft\": raft is not available yet in this version";
-        return Err(wrong("medina.consensus.engine", "\"raft\"", expected));
-    }
     if medina.permissions == PermissionMode::Enforced {
         let expected = "\"open\": enforced permissions are not available yet in this version";
         return Err(wrong("medina.permissions", "\"enforced\"", expected));
@@ -217,23 +220,55 @@ fn check_nodes(medina: &MedinaSection) -> Result<(), GenesisError> {
     Ok(())
 }
 
+/// Where there is a `Permissioning` contract, it takes over from the list of the
+/// file with block 1, so both must say the same.
+fn check_permissioning(spec: &ChainSpec, state: &StateChanges) -> Result<(), GenesisError> {
+    if !spec.contracts.contains_key(PERMISSIONING) {
+        return Ok(());
+    }
+    let executor = Executor::new(Arc::new(spec.clone()));
+    let path = format!("medina.contracts.{PERMISSIONING}");
+    let set = executor.validators_of_genesis(state).map_err(|error| {
+        let expected = "a contract that names the validators of medina.validators";
+        wrong(&path, error, expected)
+    })?;
+    let pairs = set.validators().iter().zip(spec.validators.validators());
+    let differing = pairs.enumerate().find(|(_, (ours, listed))| ours != listed);
+    if let Some((index, (ours, listed))) = differing {
+        let expected = format!(
+            "key {} and operator {}, which {PERMISSIONING} has there",
+            ours.key, ours.operator
+        );
+        let found = format!("key {} and operator {}", listed.key, listed.operator);
+        let path = format!("medina.validators[{index}]");
+        return Err(wrong(path, found, expected));
+    }
+    if set.len() != spec.validators.len() {
+        let expected = format!("{}, as many as {PERMISSIONING} has", set.len());
+        let found = format!("{} validators", spec.validators.len());
+        return Err(wrong("medina.validators", found, expected));
+    }
+    Ok(())
+}
+
 /// Header of block 0. Its `mixHash` binds the `medina` section, so that the
 /// genesis hash names everything that nodes must agree on.
-fn genesis_header(ethereum: &Genesis, medina: &MedinaSection) -> Header {
+fn genesis_header(ethereum: &Genesis, medina: &MedinaSection, forks: &ForkSchedule) -> Header {
+    let fork = forks.at(ethereum.timestamp).fork;
     Header {
         beneficiary: ethereum.coinbase,
         state_root: state_root(&ethereum.alloc),
         gas_limit: ethereum.gas_limit,
         timestamp: ethereum.timestamp,
         extra_data: ethereum.extra_data.clone(),
-        mix_hash: medina.digest(ethereum.config.chain_id),
+        mix_hash: medina.digest(ethereum.config.chain_id, forks),
         nonce: B64::from(ethereum.nonce),
         base_fee_per_gas: Some(first_base_fee(medina.gas)),
-        withdrawals_root: Some(EMPTY_WITHDRAWALS),
-        blob_gas_used: Some(0),
-        excess_blob_gas: Some(0),
-        parent_beacon_block_root: Some(B256::ZERO),
-        requests_hash: Some(EMPTY_REQUESTS_HASH),
+        withdrawals_root: (fork >= Fork::Shanghai).then_some(EMPTY_WITHDRAWALS),
+        blob_gas_used: (fork >= Fork::Cancun).then_some(0),
+        excess_blob_gas: (fork >= Fork::Cancun).then_some(0),
+        parent_beacon_block_root: (fork >= Fork::Cancun).then_some(B256::ZERO),
+        requests_hash: (fork >= Fork::Prague).then_some(EMPTY_REQUESTS_HASH),
         ..Header::default()
     }
 }

@@ -8,8 +8,9 @@
 use crate::{GenesisError, field::Field, limits};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use medina_types::{
-    ConsensusEngine, ConsensusParameters, ContractDirectory, GasCreditParameters, GasPolicy,
-    MeteredGas, NodePublicKey, PermissionMode, Validator, ValidatorSet, limits::VALIDATORS_MAX,
+    ConsensusEngine, ConsensusParameters, ContractDirectory, ForkSchedule, GasCreditParameters,
+    GasPolicy, MeteredGas, NodePublicKey, PermissionMode, Validator, ValidatorSet,
+    limits::VALIDATORS_MAX,
 };
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -86,11 +87,25 @@ impl MedinaSection {
         })
     }
 
-    /// Digest of the chain id and this section, which the genesis header carries as `mixHash`.
+    /// Digest of the chain id, this section and the forks, which the genesis
+    /// header carries as `mixHash`. Osaka from the first block on goes unsaid.
     #[must_use]
-    pub fn digest(&self, chain_id: u64) -> B256 {
+    pub fn digest(&self, chain_id: u64, forks: &ForkSchedule) -> B256 {
         let text = serde_json::to_vec(self).expect("plain data with text keys becomes JSON");
-        keccak256([DIGEST_DOMAIN, &chain_id.to_be_bytes(), &text].concat())
+        let forks = if *forks == ForkSchedule::default() {
+            String::new()
+        } else {
+            forks.to_string()
+        };
+        keccak256(
+            [
+                DIGEST_DOMAIN,
+                &chain_id.to_be_bytes(),
+                &text,
+                forks.as_bytes(),
+            ]
+            .concat(),
+        )
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use medina_types::{
-    ConsensusEngine, ConsensusParameters, NodePublicKey, NodeSecretKey, PermissionMode, Validator,
-    ValidatorSet, limits::VALIDATORS_MAX,
+    ConsensusParameters, NodePublicKey, NodeSecretKey, PermissionMode, Validator, ValidatorSet,
+    limits::VALIDATORS_MAX,
 };
 use std::path::{Path, PathBuf};
 
@@ -152,15 +152,8 @@ pub fn add_node(directory: &Path) -> Result<GeneratedNode, NetworkError> {
 }
 
 fn check_options(options: &NetworkOptions) -> Result<(), NetworkError> {
-    if options.consensus.engine == ConsensusEngine::Raft {
-        let instead = "use --consensus qbft";
-        return Err(NetworkError::NotAvailable {
-            what: "raft consensus",
-            instead,
-        });
-    }
     if options.permissions == PermissionMode::Enforced {
-        let instead = "use --permissions open (the Permissioning contract is still to come)";
+        let instead = "use --permissions open";
         return Err(NetworkError::NotAvailable {
             what: "enforced permissions",
             instead,

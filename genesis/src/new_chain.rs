@@ -7,7 +7,7 @@ use crate::{
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, U256};
 use medina_contracts::DeploymentParameters;
-use medina_types::{ConsensusParameters, GasPolicy, PermissionMode, ValidatorSet};
+use medina_types::{ConsensusParameters, ForkSchedule, GasPolicy, PermissionMode, ValidatorSet};
 
 /// Wei of one coin.
 const COIN: u64 = 1_000_000_000_000_000_000;
@@ -39,7 +39,9 @@ pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
     let holders = options
         .admin
         .map_or_else(test_addresses, |admin| vec![admin]);
-    let parameters = DeploymentParameters::development(&holders);
+    let validators = options.validators.validators().iter();
+    let parameters = DeploymentParameters::development(&holders)
+        .with_validators(validators.map(|validator| (validator.key.0.into(), validator.operator)));
     let predeployed = predeployed(&parameters, options)?;
     let mut alloc = predeployed.accounts;
     for holder in holders {
@@ -64,7 +66,7 @@ pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
         config: osaka_config(options.chain_id),
         timestamp: options.timestamp_s,
         gas_limit: defaults::GAS_LIMIT,
-        mix_hash: medina.digest(options.chain_id),
+        mix_hash: medina.digest(options.chain_id, &ForkSchedule::default()),
         base_fee_per_gas: Some(0),
         alloc,
         ..Genesis::default()

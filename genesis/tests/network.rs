@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, address};
 use medina_genesis::{
     NetworkError, NetworkOptions, NodeList, add_node, generate_network, load, test_account,
     test_addresses,
 };
 use medina_types::{ConsensusEngine, NodeSecretKey, PermissionMode};
 use std::path::Path;
+
+/// Where `Permissioning` lies on every chain that this version makes.
+const PERMISSIONING_ADDRESS: Address = address!("0x8985ec200d17bd56e02b614f515ae924fff1a4a9");
 
 fn options(folder: &Path) -> NetworkOptions {
     NetworkOptions::new(folder.join("net"), 1_700_000_000)
@@ -125,10 +128,6 @@ fn nothing_is_overwritten() {
 fn refused_network_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
-    let raft = medina_types::ConsensusParameters {
-        engine: ConsensusEngine::Raft,
-        ..options.consensus
-    };
     let cases = [
         (
             NetworkOptions {
@@ -171,13 +170,6 @@ fn refused_network_leaves_nothing_behind() {
                 ..options.clone()
             },
             "a name",
-        ),
-        (
-            NetworkOptions {
-                consensus: raft,
-                ..options.clone()
-            },
-            "raft consensus is not available yet",
         ),
         (
             NetworkOptions {
@@ -234,4 +226,76 @@ fn database_starts_with_the_genesis_and_agrees_on_its_state_root() {
     let store = medina_storage::Store::open(folder.path().join("data"), options).unwrap();
     store.initialize_genesis(&genesis.state()).unwrap();
     assert_eq!(store.head().hash, genesis.spec().genesis_hash);
+}
+
+#[test]
+fn network_may_be_made_for_raft() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let raft = medina_types::ConsensusParameters {
+        engine: ConsensusEngine::Raft,
+        ..options.consensus
+    };
+    let network = generate_network(&NetworkOptions {
+        consensus: raft,
+        ..options
+    })
+    .unwrap();
+    let loaded = load(&network.genesis_path).unwrap();
+    assert_eq!(loaded.spec().consensus.engine, ConsensusEngine::Raft);
+}
+
+#[test]
+fn permissioning_lies_at_one_address_on_every_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, validators) in [("one", 1), ("many", 128)] {
+        let network = generate_network(&NetworkOptions {
+            directory: folder.path().join(name),
+            validators,
+            ..options(folder.path())
+        })
+        .unwrap();
+        let contracts = &network.genesis.spec().contracts;
+        assert_eq!(contracts["permissioning"], PERMISSIONING_ADDRESS, "{name}");
+    }
+}
+
+#[test]
+fn genesis_whose_contract_names_other_validators_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = generate_network(&options(folder.path())).unwrap();
+    let text = read(&network.genesis_path);
+    let refusal = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        file.as_object_mut().unwrap().remove("mixHash");
+        change(&mut file);
+        let loaded = medina_genesis::LoadedGenesis::parse(file.to_string().as_bytes());
+        loaded.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(refusal(&|_| ()), Ok(()));
+    let text = refusal(&|file| {
+        file["medina"]["validators"]
+            .as_array_mut()
+            .unwrap()
+            .swap(1, 2);
+    })
+    .unwrap_err();
+    assert!(text.contains("medina.validators[1]"), "{text}");
+    let text = refusal(&|file| {
+        file["medina"]["validators"].as_array_mut().unwrap().pop();
+    })
+    .unwrap_err();
+    assert!(text.contains("found 3 validators, expected 4"), "{text}");
+    let text = refusal(&|file| {
+        let token = file["medina"]["contracts"]["medinaToken"].clone();
+        file["medina"]["contracts"]["permissioning"] = token;
+    })
+    .unwrap_err();
+    assert!(text.contains("validatorKeys() failed"), "{text}");
+    // A chain without the contract keeps the list of its genesis for ever.
+    let without = refusal(&|file| {
+        let contracts = file["medina"]["contracts"].as_object_mut().unwrap();
+        contracts.remove("permissioning");
+    });
+    assert_eq!(without, Ok(()));
 }

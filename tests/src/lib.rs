@@ -1,4 +1,4 @@
 //! Simulator, networks of processes, real clients and the rules of the house.
 
+pub mod chaos;
 pub mod processes;
-pub mod simulator;

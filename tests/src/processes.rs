@@ -7,6 +7,8 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::{
+    ffi::OsString,
+    fs::File,
     future::Future,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -51,18 +53,15 @@ where
 /// When it was not built: run `cargo build -p medina-cli` or the whole workspace's tests.
 #[must_use]
 pub fn medina_binary() -> PathBuf {
-    let test_binary = std::env::current_exe().expect("a running test has a path");
-    let folder = test_binary
+    let running = std::env::current_exe().expect("a running program has a path");
+    // Test binaries lie in target/PROFILE/deps, programs in target/PROFILE.
+    running
         .ancestors()
-        .nth(2)
-        .expect("test binaries lie in target/PROFILE/deps");
-    let binary = folder.join("medina");
-    assert!(
-        binary.is_file(),
-        "{} is missing: cargo build -p medina-cli",
-        binary.display()
-    );
-    binary
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("medina"))
+        .find(|binary| binary.is_file())
+        .expect("no medina binary beside this one: cargo build -p medina-cli")
 }
 
 /// Runs `medina` with arguments and returns what it printed; both streams are
@@ -90,31 +89,87 @@ pub fn medina(arguments: &[&str]) -> String {
 }
 
 /// First of `count` consecutive ports that are free now; never the same twice
-/// in one process. The range lies below the ports that systems hand out.
+/// in one process, nor in two that run at the same time. The range lies below
+/// the ports that systems hand out.
 ///
 /// # Panics
 /// When the machine has none left.
 #[must_use]
 pub fn free_ports(count: u16) -> u16 {
-    const FIRST: u16 = 10_000;
-    const LAST: u16 = 32_000;
-    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
-    let mut next = NEXT.lock().expect("nobody panics while holding it");
-    // The process id spreads test binaries that run at the same time.
-    let spread = u16::try_from(std::process::id() % 200).expect("below 200") * 100;
-    let mut base = next.unwrap_or(FIRST + spread);
-    for _ in 0..1_000 {
-        if base + count > LAST {
-            base = FIRST;
-        }
+    static OURS: Mutex<PortBlocks> = Mutex::new(PortBlocks {
+        next: 0,
+        end: 0,
+        held: Vec::new(),
+    });
+    let mut ours = OURS.lock().expect("nobody panics while holding it");
+    for _ in 0..PORT_BLOCKS {
+        let base = ours.take(count);
         let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         if (base..base + count).all(is_free) {
-            *next = Some(base + count);
             return base;
         }
-        base += count;
     }
     panic!("no {count} free ports in a row");
+}
+
+/// First port of the first block.
+const PORTS_FIRST: u16 = 10_000;
+/// Ports of one block.
+const PORT_BLOCK: u16 = 100;
+/// Blocks there are.
+const PORT_BLOCKS: u16 = 220;
+
+/// Blocks of ports that belong to this process: it holds a locked file for each,
+/// which the system unlocks when the process ends, however it ends.
+#[derive(Debug)]
+struct PortBlocks {
+    /// First port not given away.
+    next: u16,
+    /// End of the blocks held in a row.
+    end: u16,
+    held: Vec<File>,
+}
+
+impl PortBlocks {
+    /// Takes ports in a row out of the blocks held, or of new ones.
+    fn take(&mut self, count: u16) -> u16 {
+        if self.end - self.next < count {
+            let blocks = count.div_ceil(PORT_BLOCK);
+            self.next = self.hold(blocks);
+            self.end = self.next + blocks * PORT_BLOCK;
+        }
+        let base = self.next;
+        self.next += count;
+        base
+    }
+
+    /// Locks blocks in a row; their first port.
+    fn hold(&mut self, blocks: u16) -> u16 {
+        let folder = std::env::temp_dir().join("medina-test-ports");
+        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        // Where to begin looking: few processes begin at the same place.
+        let own = u16::try_from(std::process::id() % u32::from(PORT_BLOCKS)).expect("small");
+        for turn in 0..PORT_BLOCKS {
+            let first = (own + turn) % PORT_BLOCKS;
+            if first + blocks > PORT_BLOCKS {
+                continue;
+            }
+            let locks: Option<Vec<_>> = (first..first + blocks)
+                .map(|block| lock(&folder.join(block.to_string())))
+                .collect();
+            if let Some(locks) = locks {
+                self.held.extend(locks);
+                return PORTS_FIRST + first * PORT_BLOCK;
+            }
+        }
+        panic!("all ports for tests belong to processes that run");
+    }
+}
+
+/// The file, if nobody else has locked it.
+fn lock(path: &Path) -> Option<File> {
+    let file = File::options().create(true).append(true).open(path).ok()?;
+    file.try_lock().ok().map(|()| file)
 }
 
 /// One node of a network.
@@ -122,6 +177,7 @@ pub fn free_ports(count: u16) -> u16 {
 pub struct NodeProcess {
     folder: PathBuf,
     port: u16,
+    environment: Vec<(&'static str, OsString)>,
     child: Option<Child>,
 }
 
@@ -160,21 +216,26 @@ impl NetworkOfProcesses {
     /// When it cannot be made.
     #[must_use]
     pub fn create(validators: u16) -> Self {
+        Self::create_with(validators, &[])
+    }
+
+    /// As [`Self::create`] with further arguments of `medina network new`.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn create_with(validators: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Room for nodes that are added later.
         let base_port = free_ports((validators + 3) * PORTS_PER_NODE);
         let directory = folder.path().join("network");
         let text = |path: &Path| path.to_str().expect("temporary paths are text").to_owned();
-        let _ = medina(&[
-            "network",
-            "new",
-            "--validators",
-            &validators.to_string(),
-            "--dir",
-            &text(&directory),
-            "--base-port",
-            &base_port.to_string(),
-        ]);
+        let (count, directory_text) = (validators.to_string(), text(&directory));
+        let port = base_port.to_string();
+        let mut new = vec!["network", "new", "--validators", &count];
+        new.extend(["--dir", &directory_text, "--base-port", &port]);
+        new.extend(arguments);
+        let _ = medina(&new);
         let nodes = (0..validators).map(|index| NodeProcess::new(&directory, base_port, index));
         let nodes = nodes.collect();
         Self {
@@ -276,6 +337,43 @@ impl NetworkOfProcesses {
         .await;
     }
 
+    /// Whether a node runs, as far as is known; a paused one does.
+    #[must_use]
+    pub fn is_running(&self, index: usize) -> bool {
+        self.nodes[index].child.is_some()
+    }
+
+    /// Process id of a node that runs.
+    #[must_use]
+    pub fn pid(&self, index: usize) -> Option<u32> {
+        self.nodes[index].child.as_ref().map(Child::id)
+    }
+
+    /// Looks whether a node has ended by itself, and forgets its process if so.
+    pub fn ended(&mut self, index: usize) -> Option<ExitStatus> {
+        let status = self.nodes[index].ended()?;
+        self.nodes[index].child = None;
+        Some(status)
+    }
+
+    /// Variables that a node's process gets from its next start on.
+    pub fn set_environment(&mut self, index: usize, variables: Vec<(&'static str, OsString)>) {
+        self.nodes[index].environment = variables;
+    }
+
+    /// Sends a signal such as `STOP` to a node.
+    ///
+    /// # Panics
+    /// When the node is not running.
+    pub fn signal(&self, index: usize, name: &str) {
+        let pid = self.pid(index).expect("the node is running").to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status()
+            .expect("kill exists");
+        assert!(sent.success(), "kill -{name} {pid}: {sent}");
+    }
+
     /// SIGKILL.
     ///
     /// # Panics
@@ -291,18 +389,8 @@ impl NetworkOfProcesses {
     /// # Panics
     /// When the node is not running or does not end.
     pub async fn terminate(&mut self, index: usize) -> (Duration, ExitStatus) {
+        self.signal(index, "TERM");
         let node = &mut self.nodes[index];
-        let pid = node
-            .child
-            .as_ref()
-            .expect("the node is running")
-            .id()
-            .to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill exists");
-        assert!(sent.success());
         let started = Instant::now();
         loop {
             if let Some(status) = node.ended() {
@@ -404,6 +492,7 @@ impl NodeProcess {
         Self {
             folder,
             port: base_port + PORTS_PER_NODE * index,
+            environment: Vec::new(),
             child: None,
         }
     }
@@ -426,6 +515,7 @@ impl NodeProcess {
         let child = Command::new(medina_binary())
             .args(["node", "run", "--config"])
             .arg(self.folder.join("config.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
@@ -447,5 +537,48 @@ impl Drop for NodeProcess {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks() -> PortBlocks {
+        PortBlocks {
+            next: 0,
+            end: 0,
+            held: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn two_that_take_ports_at_the_same_time_never_share_one() {
+        // Two holders in one process exclude each other as two processes do:
+        // a lock belongs to the file that was opened.
+        let (mut one, mut other) = (blocks(), blocks());
+        let mut taken = std::collections::BTreeSet::new();
+        for count in [70, 50, 130, 10, 100, 1] {
+            for holder in [&mut one, &mut other] {
+                let base = holder.take(count);
+                for port in base..base + count {
+                    assert!(taken.insert(port), "port {port} twice");
+                }
+            }
+        }
+        assert!(taken.iter().all(|port| (10_000..32_000).contains(port)));
+    }
+
+    #[test]
+    fn ports_come_free_when_their_holder_ends() {
+        let mut gone = blocks();
+        let base = gone.take(PORT_BLOCK);
+        let block = (base - PORTS_FIRST) / PORT_BLOCK;
+        let path = std::env::temp_dir()
+            .join("medina-test-ports")
+            .join(block.to_string());
+        assert!(lock(&path).is_none());
+        drop(gone);
+        assert!(lock(&path).is_some());
     }
 }

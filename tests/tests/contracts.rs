@@ -14,6 +14,8 @@
 mod anchor;
 #[path = "contracts/attacks.rs"]
 mod attacks;
+#[path = "contracts/consent.rs"]
+mod consent;
 #[path = "contracts/coupons.rs"]
 mod coupons;
 #[path = "contracts/deployment.rs"]
@@ -30,8 +32,16 @@ mod identity;
 mod invariants;
 #[path = "contracts/market.rs"]
 mod market;
+#[path = "contracts/permissioning.rs"]
+mod permissioning;
+#[path = "contracts/permissioning_invariants.rs"]
+mod permissioning_invariants;
+#[path = "contracts/permissions.rs"]
+mod permissions;
 #[path = "contracts/registry.rs"]
 mod registry;
+#[path = "contracts/running.rs"]
+mod running;
 #[path = "contracts/signatures.rs"]
 mod signatures;
 #[path = "contracts/surface.rs"]

@@ -8,7 +8,8 @@
 //! | `sh background` | every line is a process that runs beside the following blocks |
 //! | any other word | shown only |
 //!
-//! * The blocks of a document are run in order; variables stay, the folder too.
+//! * The blocks of a document are run in order; variables and functions stay, the
+//!   folder too.
 //! * `medina dev` is a network of its own on the same ports, so whatever still
 //!   runs in the background is stopped before it.
 //! * Ports 8545 to 8644 on 127.0.0.1 become free ones, so that a network of the
@@ -54,8 +55,8 @@ done
 trap 'echo "this command failed: $BASH_COMMAND" >&2' ERR
 "#;
 /// What every block ends with.
-const POSTLUDE: &str =
-    "\nexport -p | grep -Ev '^declare -[a-z]+ (SHELLOPTS|BASHOPTS|PPID|EUID|UID)=' > \"$STATE\"\n";
+const POSTLUDE: &str = "\nexport -p | grep -Ev '^declare -[a-z]+ (SHELLOPTS|BASHOPTS|PPID|EUID|UID)=' > \"$STATE\"\n\
+     declare -f >> \"$STATE\"\n";
 
 fn repository() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent();

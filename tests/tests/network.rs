@@ -201,3 +201,51 @@ async fn readiness_and_metrics_answer() {
         assert!(text.contains(name), "{name} is missing in\n{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_with_one_key_are_named_to_the_operators_of_the_others() {
+    let mut network = NetworkOfProcesses::create(4);
+    let key = |node: usize| network.node_folder(node).join("node.key");
+    std::fs::copy(key(0), key(1)).unwrap();
+    for index in 0..4 {
+        network.run(index);
+    }
+    for index in 0..4 {
+        network.ready(index).await;
+    }
+    for said in ["two nodes seem to use one key", "another node key answers"] {
+        eventually(said, || async {
+            let log = network.log(2) + &network.log(3);
+            log.contains(said).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Goal: a validator votes again within two seconds of the start of its process.
+/// Tests share the machine with other tests, so they are given more.
+const VOTES_AGAIN_MAX: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_validator_votes_again_at_once() {
+    let mut network = NetworkOfProcesses::start(4).await;
+    let sender = provider(&network, 0, 0);
+    for _ in 0..5 {
+        pay(&sender, Address::repeat_byte(8)).await;
+    }
+    network.agree(&[0, 1, 2, 3]).await;
+    network.kill(2);
+    network.kill(3);
+    let request = TransactionRequest::default()
+        .with_to(Address::repeat_byte(8))
+        .with_value(U256::from(1));
+    let waiting = sender.send_transaction(request).await.unwrap();
+    let started = std::time::Instant::now();
+    network.run(3);
+    // The quorum of three needs its vote.
+    let receipt = waiting.with_timeout(Some(PATIENCE)).get_receipt().await;
+    assert!(receipt.unwrap().status());
+    let took = started.elapsed();
+    println!("a block with the vote of a killed validator {took:.2?} after its start");
+    assert!(took < VOTES_AGAIN_MAX, "{took:?}\n{}", network.log(3));
+}

@@ -205,7 +205,7 @@ fn add(args: &AddArgs, output: Output) -> Outcome {
         let role = if args.follower {
             "It follows the chain and does not vote."
         } else {
-            "It follows the chain; validators are admitted by ballot, which comes with the Permissioning contract."
+            "It follows the chain until a ballot makes it a validator (`medina validator register`)."
         };
         format!(
             "{} added, key {}\nRunning nodes admit it without a restart. {role}\n\n{}",

@@ -2,7 +2,7 @@
 
 use crate::{
     args::RpcArgs,
-    commands::{asked_to_stop, parent_gone},
+    commands::{asked_to_stop, parent_gone, validator},
     errors::{Failure, Outcome},
     node_client::NodeClient,
     output::{Output, number, pairs, table},
@@ -43,7 +43,7 @@ pub(crate) async fn run(command: NodeCommand, output: Output) -> Outcome {
         NodeCommand::Run(args) => run_node(args).await,
         NodeCommand::Status(rpc) => status(&rpc, output).await,
         NodeCommand::Peers(rpc) => peers(&rpc, output).await,
-        NodeCommand::Validators(rpc) => validators(&rpc, output).await,
+        NodeCommand::Validators(rpc) => validator::list(&rpc, output).await,
     }
 }
 
@@ -102,8 +102,10 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
     let node = NodeClient::new(&rpc.rpc)?;
     let head = head_of(&node).await?;
     let spec: Value = node.call("medina_chainSpec", json!([])).await?;
+    let own: Value = node.call("medina_node", json!([])).await?;
     let peers: Vec<Value> = node.call("medina_peers", json!([])).await?;
     let syncing: Value = node.call("eth_syncing", json!([])).await?;
+    let progress: Value = node.call("medina_syncProgress", json!([])).await?;
     let consensus: Value = node
         .call("medina_consensus", json!([]))
         .await
@@ -113,43 +115,101 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
     let value = json!({
         "rpc": rpc.rpc,
         "version": version,
+        "name": own["name"],
+        "key": own["key"],
+        "isValidator": own["isValidator"],
+        "operator": own["operator"],
         "chain": spec["name"],
         "chainId": chain_id.to::<u64>(),
         "genesisHash": spec["genesisHash"],
+        "engine": spec["consensus"]["engine"],
         "height": head.height,
         "headHash": head.hash,
         "stateRoot": head.state_root,
         "peers": peers.len(),
         "syncing": syncing,
+        "syncProgress": progress,
         "consensus": consensus,
     });
-    output.result(&value, || {
-        pairs([
-            ("node", format!("{version} at {}", rpc.rpc)),
-            (
-                "chain",
-                format!(
-                    "{} (id {chain_id}), genesis {}",
-                    plain(&spec["name"]),
-                    plain(&spec["genesisHash"])
-                ),
-            ),
-            ("height", head.height.to_string()),
-            ("head", head.hash.to_string()),
-            ("state root", head.state_root.to_string()),
-            ("peers", peers.len().to_string()),
-            (
-                "syncing",
-                if syncing == json!(false) {
-                    "no".to_owned()
-                } else {
-                    plain(&syncing)
-                },
-            ),
-            ("consensus", consensus_text(&consensus)),
-        ])
-    });
+    output.result(&value, || status_text(&value, &consensus, &progress));
     Ok(())
+}
+
+fn status_text(status: &Value, consensus: &Value, progress: &Value) -> String {
+    let part = |name: &str| plain(&status[name]);
+    let mut rows = vec![
+        ("node", format!("{} at {}", part("version"), part("rpc"))),
+        ("key", named(&status["name"], &status["key"])),
+        (
+            "chain",
+            format!(
+                "{} (id {}), genesis {}",
+                part("chain"),
+                part("chainId"),
+                part("genesisHash")
+            ),
+        ),
+        ("height", part("height")),
+        ("head", part("headHash")),
+        ("state root", part("stateRoot")),
+        ("peers", part("peers")),
+        ("syncing", progress_text(progress)),
+        (
+            "consensus",
+            format!("{}: {}", part("engine"), consensus_text(consensus)),
+        ),
+    ];
+    let raft = &consensus["raft"];
+    if !raft.is_null() {
+        rows.push(("raft", raft_text(raft)));
+    }
+    pairs(rows)
+}
+
+/// A name for people before a key, where there is one.
+fn named(name: &Value, key: &Value) -> String {
+    match name.as_str() {
+        Some(name) => format!("{} ({name})", plain(key)),
+        None => plain(key),
+    }
+}
+
+/// `12.5 %, block 50 of 400, 35 blocks/s, about 10 s left`.
+fn progress_text(progress: &Value) -> String {
+    if progress.is_null() {
+        return "no".to_owned();
+    }
+    let part = |name: &str| plain(&progress[name]);
+    let mut text = format!(
+        "{} %, block {} of {}",
+        part("percent"),
+        part("currentBlock"),
+        part("highestBlock")
+    );
+    if let (Some(rate), Some(left)) = (
+        progress["blocksPerSecond"].as_f64(),
+        progress["secondsLeft"].as_f64(),
+    ) {
+        text += &format!(", {rate:.0} blocks/s, about {} left", time_left(left));
+    }
+    text
+}
+
+/// Seconds in the two units that matter.
+fn time_left(seconds: f64) -> String {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 60.0 * MINUTE;
+    if seconds < 2.0 * MINUTE {
+        format!("{seconds:.0} s")
+    } else if seconds < 2.0 * HOUR {
+        format!("{:.0} min", seconds / MINUTE)
+    } else {
+        format!(
+            "{:.0} h {:.0} min",
+            (seconds / HOUR).floor(),
+            (seconds % HOUR) / MINUTE
+        )
+    }
 }
 
 fn consensus_text(consensus: &Value) -> String {
@@ -170,6 +230,22 @@ fn consensus_text(consensus: &Value) -> String {
     )
 }
 
+fn raft_text(raft: &Value) -> String {
+    let part = |name: &str| plain(&raft[name]);
+    let leader = match raft["leader"].as_str() {
+        Some(key) => format!("leader {key}"),
+        None => "no leader".to_owned(),
+    };
+    let members = raft["members"].as_array().map_or(0, Vec::len);
+    format!(
+        "{}, {leader}, term {}, {members} members, log {} of {} applied",
+        part("role"),
+        part("term"),
+        part("applied"),
+        part("committed")
+    )
+}
+
 async fn peers(rpc: &RpcArgs, output: Output) -> Outcome {
     let node = NodeClient::new(&rpc.rpc)?;
     let peers: Vec<Value> = node.call("medina_peers", json!([])).await?;
@@ -177,14 +253,17 @@ async fn peers(rpc: &RpcArgs, output: Output) -> Outcome {
         if peers.is_empty() {
             return "no peer is connected".to_owned();
         }
-        let mut rows = table(&["key", "address", "height", "head"]);
+        let mut rows = table(&["name", "key", "address", "height", "latency", "validator"]);
         for peer in &peers {
             let text = |name: &str| plain(&peer[name]).into();
+            let is_validator = peer["isValidator"] == json!(true);
             rows.add_row([
+                text("name"),
                 text("key"),
                 text("address"),
                 number(plain(&peer["height"])),
-                text("head"),
+                number(latency(&peer["latencyMs"])),
+                if is_validator { "yes" } else { "no" }.into(),
             ]);
         }
         rows.to_string()
@@ -192,33 +271,11 @@ async fn peers(rpc: &RpcArgs, output: Output) -> Outcome {
     Ok(())
 }
 
-/// Shows the validator set of the next block.
-pub(crate) async fn validators(rpc: &RpcArgs, output: Output) -> Outcome {
-    let node = NodeClient::new(&rpc.rpc)?;
-    let consensus: Value = node.call("medina_consensus", json!([])).await?;
-    let set = consensus["validators"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let value = json!({ "validators": set, "quorum": consensus["quorum"], "proposer": consensus["proposer"] });
-    output.result(&value, || {
-        let mut rows = table(&["#", "key", "operator", "next proposer"]);
-        for (index, validator) in set.iter().enumerate() {
-            let proposes = validator["key"] == consensus["proposer"];
-            rows.add_row([
-                number(index),
-                plain(&validator["key"]).into(),
-                plain(&validator["operator"]).into(),
-                if proposes { "yes" } else { "" }.into(),
-            ]);
-        }
-        format!(
-            "{rows}\n{} of {} votes decide",
-            plain(&consensus["quorum"]),
-            set.len()
-        )
-    });
-    Ok(())
+fn latency(milliseconds: &Value) -> String {
+    match milliseconds.as_f64() {
+        Some(milliseconds) => format!("{milliseconds:.1} ms"),
+        None => "-".to_owned(),
+    }
 }
 
 /// JSON as people read it: text without quotes, nothing for null.
@@ -227,5 +284,50 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_with_percent_and_time_left() {
+        assert_eq!(progress_text(&Value::Null), "no");
+        let mut progress = json!({
+            "percent": 12.5,
+            "currentBlock": 50,
+            "highestBlock": 400,
+            "blocksPerSecond": null,
+            "secondsLeft": null,
+        });
+        assert_eq!(progress_text(&progress), "12.5 %, block 50 of 400");
+        progress["blocksPerSecond"] = json!(35.4);
+        progress["secondsLeft"] = json!(10.0);
+        assert_eq!(
+            progress_text(&progress),
+            "12.5 %, block 50 of 400, 35 blocks/s, about 10 s left"
+        );
+        for (seconds, text) in [(119.0, "119 s"), (600.0, "10 min"), (9_000.0, "2 h 30 min")] {
+            assert_eq!(time_left(seconds), text);
+        }
+    }
+
+    #[test]
+    fn raft_is_told_with_role_leader_and_term() {
+        let mut raft = json!({
+            "role": "verifier",
+            "leader": "0xab",
+            "term": 7,
+            "members": [1, 2, 3],
+            "applied": 4,
+            "committed": 5,
+        });
+        assert_eq!(
+            raft_text(&raft),
+            "verifier, leader 0xab, term 7, 3 members, log 4 of 5 applied"
+        );
+        raft["leader"] = Value::Null;
+        assert!(raft_text(&raft).contains("no leader"));
     }
 }

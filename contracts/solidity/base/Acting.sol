@@ -17,7 +17,8 @@ abstract contract Acting {
     /// Whether `account` acts for `org`; false for org 0.
     function _acts(bytes32 org, address account) internal view returns (bool) {
         if (org == 0) return false;
-        if (IDENTITY.orgOf(account) == org && IDENTITY.roleOf(account) >= Roles.MANAGER) return true;
+        (, bytes32 ownOrg, uint8 role) = IDENTITY.standing(account);
+        if (ownOrg == org && role >= Roles.MANAGER) return true;
         IIdentity.Org memory o = IDENTITY.getOrg(org);
         return o.admin == account && o.status == IIdentity.Status.Active;
     }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 /// @title Promises of access between members of a federation, instead of money.
-/// @notice First slice: issue, use, hand on, swap, revoke. `barter` and its rules follow.
+/// @notice Issue, use, hand on, swap, give for an access, revoke.
 interface IBarteringCoupons {
     enum Kind {
         Null,
@@ -39,6 +39,9 @@ interface IBarteringCoupons {
     event Moved(bytes32 indexed key, bytes32 indexed toOrg);
     event Revoked(bytes32 indexed key);
     event Cleaned(bytes32 indexed key);
+    /// The owner's gateway opens one access to the resource for the client.
+    event Bartered(bytes32 indexed fed, bytes32 indexed client, bytes32 indexed owner, bytes32 resource);
+    event RulesSet(bytes32 indexed fed, bytes32 indexed org, uint16 minReputation, uint8 types);
 
     error NotMember();
     error BadSignature();
@@ -47,6 +50,7 @@ interface IBarteringCoupons {
     error NotValid();
     error NotHolder();
     error NotBartered();
+    error LowReputation();
 
     /// @notice keccak256(abi.encode(issuer, number)).
     function key(Coupon calldata c) external pure returns (bytes32);
@@ -77,6 +81,16 @@ interface IBarteringCoupons {
     /// @notice The caller's coupon against another one, whose holder signed Swap(mine, theirs, moves) with both
     /// keys as the caller gives them and `moves` = those of `theirs` so far. Both move or none.
     function swap(bytes32 mine, bytes32 theirs, bytes calldata theirSig) external;
+
+    /// @notice Anyone brings the trade of one access now, to a resource that its owner shares for barter, for a new
+    /// coupon that the client issues to the owner: Barter(give, resource), signed for both (20-byte signer ‖
+    /// signature each). The client's reputation must reach what the owner's rules ask. The client cannot revoke
+    /// the coupon.
+    function barter(Coupon calldata give, bytes calldata giveSig, bytes32 resource, bytes calldata acceptSig) external;
+
+    /// @notice The caller's organisation barters in `fed` with clients of at least `minReputation` (basis points;
+    /// 7000 before the first call) for resources of `types` (mask; 0: all).
+    function setRules(bytes32 fed, uint16 minReputation, uint8 types) external;
 
     /// @notice The issuer until the coupon was used or moved; a Moderator always.
     function revoke(bytes32 key) external;

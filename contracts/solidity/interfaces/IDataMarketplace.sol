@@ -2,8 +2,10 @@
 pragma solidity ^0.8.30;
 
 /// @title Offers of data, orders with escrow, and who may read.
-/// @notice First slice: Free and Fixed prices. Money is in token base units, times in seconds. The token in use
-/// is MedinaToken; money is paid out by `withdraw` only.
+/// @notice Free: complete at once. Fixed: delivered, then confirmed. PerUnit: paid by what the user signs to have
+/// received. Period: once delivered, money vests linearly from `time` to `end`, and what has vested can be claimed
+/// `confirmIn` later. Money is in token base units, times in seconds. The token in use is MedinaToken; money is
+/// paid out by `withdraw` only.
 interface IDataMarketplace {
     enum Kind {
         Stream,
@@ -40,7 +42,7 @@ interface IDataMarketplace {
         /// Least reputation of a buyer's organisation, basis points; 0: none asked.
         uint16 minReputation;
         uint128 unitPrice;
-        /// Seconds of access in all; 0: endless.
+        /// Seconds of access: per unit (Period), in all (others); 0: endless (Fixed and Free only).
         uint32 unit;
         /// Seconds the seller has to deliver, at most 30 days.
         uint32 deliverIn;
@@ -52,7 +54,7 @@ interface IDataMarketplace {
         bytes32 subject;
         /// 0: everybody; an organisation; or a federation of both.
         bytes32 audience;
-        /// 0, or whose consent a purchase needs.
+        /// 0, or whose consent a purchase needs: `allowed` to read by ConsentAndAccess, for user and purpose.
         bytes32 consentScope;
         /// Hash of an ODRL policy.
         bytes32 policy;
@@ -65,7 +67,7 @@ interface IDataMarketplace {
         State state;
         /// Of the purchase.
         uint48 time;
-        /// Of delivery, window or dispute.
+        /// Of delivery, window, notice (PerUnit; 0: none given) or dispute.
         uint48 deadline;
         /// Of access; 0: endless.
         uint48 end;
@@ -114,7 +116,10 @@ interface IDataMarketplace {
         uint48 end,
         bytes32 purpose
     );
+    /// What was added, and the new end.
+    event Renewed(uint256 indexed order, uint64 units, uint128 amount, uint48 end);
     event Delivered(uint256 indexed order, bytes32 proof);
+    event Noticed(uint256 indexed order, uint48 deadline);
     /// `amount` is the seller's part, `fee` the part of it that goes to the pool.
     event Paid(uint256 indexed order, address to, uint128 amount, uint128 fee);
     event Refunded(uint256 indexed order, uint128 amount);
@@ -141,7 +146,7 @@ interface IDataMarketplace {
     /// live and the organisation's own.
     function list(Listing calldata l) external returns (uint64 id);
 
-    /// @notice The seller's organisation; not 0 for a Fixed price, always 0 for Free. Open orders keep theirs.
+    /// @notice The seller's organisation; always 0 for Free, else never. Open orders keep theirs.
     function setPrice(uint64 id, uint128 unitPrice) external;
 
     /// @notice The seller's organisation sets 1, 2 or 3; a Moderator only sets or lifts the flag, by the present
@@ -177,22 +182,39 @@ interface IDataMarketplace {
     /// @notice Before the deadline: the payee, a Manager of the seller, the resource's key, or the judge alone.
     function deliver(uint256 order, bytes32 proof) external;
 
-    /// @notice The buyer or the user accepts the delivery; the seller is credited.
+    /// @notice The buyer or the user accepts the delivery of a Fixed order; the seller is credited.
     function confirm(uint256 order) external;
 
-    /// @notice Anyone, after the buyer's window; the seller is credited.
+    /// @notice Anyone, after the buyer's window; the seller is credited. Of a Period order with what had vested
+    /// `confirmIn` ago, once that is also the age of the delivery.
     function claim(uint256 order) external;
 
-    /// @notice Anyone, if not delivered in time; the buyer is credited with everything.
+    /// @notice Anyone brings the user's signature of UnitVoucher(order, cumulative): units received in all, more
+    /// than before and at most those bought. The seller is credited with the price of the new ones.
+    function claimUnits(uint256 order, uint64 cumulative, bytes calldata userSig) external;
+
+    /// @notice The buyer adds units to a Period order before its end, if he could buy it and the price is still
+    /// the order's.
+    /// @param maxAmount most the buyer pays for them
+    function renew(uint256 order, uint64 periods, uint128 maxAmount) external;
+
+    /// @notice Not delivered in time: anyone, the buyer is credited with everything. A running Period order: the
+    /// buyer or the seller's organisation, the seller is credited with what has vested and the buyer with the rest.
+    /// PerUnit: what is not yet paid goes to the buyer, when the seller's organisation calls, or the buyer twice,
+    /// `confirmIn` apart (the first call is a notice and ends access; vouchers still count), or anyone later than
+    /// `confirmIn` after the end.
     function cancel(uint256 order) external;
 
-    /// @notice The buyer, inside the window.
+    /// @notice The buyer, inside the window. A running Period order stops; what is claimable is paid first, what
+    /// has vested since is contested, the rest will be the buyer's.
     function dispute(uint256 order, bytes32 evidence) external;
 
-    /// @notice The judge, or where there is none an ARBITER, gives the buyer a part and the seller the rest.
+    /// @notice The judge, or where there is none an ARBITER, gives the buyer a part of what is contested and the
+    /// seller the rest.
     function resolve(uint256 order, uint16 buyerBps) external;
 
-    /// @notice Anyone, for a dispute nobody answered in time: half each.
+    /// @notice Anyone, for a dispute nobody answered in time: half of what is contested each; all to the
+    /// buyer if delivered without a proof.
     function expire(uint256 order) external;
 
     /// @notice Pays the caller's credit to `to`.

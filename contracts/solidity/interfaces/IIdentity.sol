@@ -125,5 +125,11 @@ interface IIdentity {
 
     function getOrg(bytes32 org) external view returns (Org memory);
 
+    /// @notice `idOf`, `orgOf` and `roleOf` at once.
+    function standing(address a) external view returns (bytes32 userId, bytes32 org, uint8 role);
+
+    /// @notice As `getUser` has it.
+    function statusOf(bytes32 userId) external view returns (Status);
+
     function getUser(bytes32 userId) external view returns (User memory);
 }

@@ -78,6 +78,9 @@ interface ISensorRegistry {
     /// @notice GOVERNOR allows a contract to judge device signatures.
     function setVerifier(address verifier, bool allowed) external;
 
+    /// @notice As `get` has them; 0 if there is no such resource.
+    function ownerOf(bytes32 id) external view returns (bytes32 org, uint48 since);
+
     /// @notice All zero if unknown.
     function get(bytes32 id) external view returns (Resource memory);
 }

@@ -17,6 +17,9 @@ pub(super) mod nonces {
     pub(in crate::deployment) const ED25519_VERIFIER: u64 = 15;
     pub(in crate::deployment) const P256_VERIFIER: u64 = 16;
     pub(in crate::deployment) const GATEKEEPER: u64 = 17;
+    pub(in crate::deployment) const PERMISSIONING: u64 = 18;
+    pub(in crate::deployment) const MARKET_ORDERS: u64 = 20;
+    pub(in crate::deployment) const CONSENT_AND_ACCESS: u64 = 21;
 }
 
 /// The address to call per contract (the proxy where there is one); in JSON under the contract's name.
@@ -59,6 +62,12 @@ pub struct ContractAddresses {
     /// Through which guardians close targets.
     #[serde(alias = "gatekeeper")]
     pub gatekeeper: Address,
+    /// Who may connect, transact and validate.
+    #[serde(alias = "permissioning")]
+    pub permissioning: Address,
+    /// Consent of those whose data it is.
+    #[serde(alias = "consentAndAccess")]
+    pub consent_and_access: Address,
 }
 
 impl ContractAddresses {
@@ -79,12 +88,14 @@ impl ContractAddresses {
             ed25519_verifier: deployer.create(nonces::ED25519_VERIFIER),
             p256_verifier: deployer.create(nonces::P256_VERIFIER),
             gatekeeper: deployer.create(nonces::GATEKEEPER),
+            permissioning: proxy(nonces::PERMISSIONING),
+            consent_and_access: proxy(nonces::CONSENT_AND_ACCESS),
         }
     }
 
     /// Name and address of each, in order of deployment.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, Address); 12] {
+    pub fn named(&self) -> [(&'static str, Address); 14] {
         [
             ("AccessManager", self.access_manager),
             ("MedinaToken", self.medina_token),
@@ -98,6 +109,8 @@ impl ContractAddresses {
             ("Ed25519Verifier", self.ed25519_verifier),
             ("ERC7913P256Verifier", self.p256_verifier),
             ("Gatekeeper", self.gatekeeper),
+            ("Permissioning", self.permissioning),
+            ("ConsentAndAccess", self.consent_and_access),
         ]
     }
 }

@@ -46,6 +46,34 @@ pub struct DeploymentParameters {
     /// Fees and windows.
     #[serde(default)]
     pub market: MarketParameters,
+    /// First nodes and validators.
+    #[serde(default)]
+    pub permissioning: PermissioningParameters,
+}
+
+/// The lists with which `Permissioning` starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PermissioningParameters {
+    /// Nodes that connect until boot is closed, validators included, in the order of the set.
+    pub nodes: Vec<NodeSeed>,
+    /// Organisations with access Full: they deploy contracts and add nodes.
+    pub full_access: Vec<B256>,
+    /// Transact and deploy until boot is closed.
+    pub accounts: Vec<Address>,
+}
+
+/// A node of genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeSeed {
+    /// Whose it is.
+    pub org: B256,
+    /// Its ed25519 key.
+    pub key: B256,
+    /// The operator of a validator; none for a node that does not validate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Address>,
 }
 
 /// The market's money.
@@ -161,7 +189,8 @@ impl Default for MarketParameters {
 impl DeploymentParameters {
     /// A network for development: no delays; the first account is governor, administrator, certifier and so on;
     /// every account owns a million tokens and is admin and first user of its own organisation, with id
-    /// keccak256("org-I") and user id keccak256("user-I").
+    /// keccak256("org-I") and user id keccak256("user-I"). There are no validators until
+    /// [`Self::with_validators`] names them.
     ///
     /// Accounts whose keys everybody knows hold all power here: a node keeps its RPC to loopback on such chains.
     #[must_use]
@@ -169,12 +198,17 @@ impl DeploymentParameters {
         let admin = accounts.first().copied().unwrap_or_default();
         let roles = std::iter::once(BusinessRole::Administrator)
             .chain(std::iter::repeat(BusinessRole::Manager));
-        let organisations = accounts
+        let organisations: Vec<_> = accounts
             .iter()
             .zip(roles)
             .enumerate()
             .map(|(index, (account, role))| OrganisationSeed::numbered(index, *account, role))
             .collect();
+        let permissioning = PermissioningParameters {
+            nodes: Vec::new(),
+            full_access: organisations.iter().map(|seed| seed.org).collect(),
+            accounts: accounts.to_vec(),
+        };
         let amount = U256::from(1_000_000) * U256::from(TOKEN);
         let holders = accounts
             .iter()
@@ -202,7 +236,44 @@ impl DeploymentParameters {
             organisations,
             trust: TrustParameters::default(),
             market: MarketParameters::default(),
+            permissioning,
         }
+    }
+
+    /// Adds validators, each as ed25519 key and operator, in this order. The node belongs to the organisation of
+    /// its operator; an operator without one becomes admin of the next numbered organisation, so that every
+    /// operator votes for its own.
+    #[must_use]
+    pub fn with_validators(
+        mut self,
+        validators: impl IntoIterator<Item = (B256, Address)>,
+    ) -> Self {
+        for (key, operator) in validators {
+            let org = self.organisation_of(operator);
+            self.permissioning.nodes.push(NodeSeed {
+                org,
+                key,
+                operator: Some(operator),
+            });
+        }
+        self
+    }
+
+    fn organisation_of(&mut self, account: Address) -> B256 {
+        let known = self
+            .organisations
+            .iter()
+            .find(|seed| seed.account == account);
+        if let Some(seed) = known {
+            return seed.org;
+        }
+        let index = self.organisations.len();
+        let seed = OrganisationSeed::numbered(index, account, BusinessRole::Manager);
+        let org = seed.org;
+        self.organisations.push(seed);
+        self.permissioning.full_access.push(org);
+        self.permissioning.accounts.push(account);
+        org
     }
 }
 

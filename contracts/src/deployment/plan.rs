@@ -5,15 +5,18 @@ use super::{ContractAddresses, DeploymentParameters};
 use crate::bindings::{
     access_manager::AccessManager,
     bartering_coupons::BarteringCoupons,
+    consent_and_access::ConsentAndAccess,
     data_anchor::DataAnchor,
-    data_marketplace::DataMarketplace,
+    data_marketplace::{DataMarketplace, MarketState},
     ed25519_verifier::Ed25519Verifier,
     erc1967_proxy::ERC1967Proxy,
     erc7913_p256_verifier::ERC7913P256Verifier,
     federation_registry::FederationRegistry,
     gatekeeper::Gatekeeper,
     identity::{IIdentity, Identity},
+    market_orders::{MarketOrders, MarketState as OrdersState},
     medina_token::MedinaToken,
+    permissioning::{IPermissioning, Permissioning},
     sensor_registry::SensorRegistry,
     trust_and_reputation::{ITrustAndReputation, TrustAndReputation},
 };
@@ -177,6 +180,56 @@ impl Planner {
             &Gatekeeper::BYTECODE,
             Gatekeeper::constructorCall { authority }.abi_encode(),
         );
+        self.create_permissioning(parameters);
+        self.create(
+            "MarketOrders",
+            nonces::MARKET_ORDERS,
+            &MarketOrders::BYTECODE,
+            MarketOrders::constructorCall {
+                modules: OrdersState::Modules {
+                    identity: at.identity,
+                    token: at.medina_token,
+                    registry: at.sensor_registry,
+                    federation: at.federation_registry,
+                    trust: at.trust_and_reputation,
+                    consent: at.consent_and_access,
+                },
+            }
+            .abi_encode(),
+        );
+        self.create(
+            "ConsentAndAccess implementation",
+            nonces::CONSENT_AND_ACCESS,
+            &ConsentAndAccess::BYTECODE,
+            ConsentAndAccess::constructorCall {
+                identity: at.identity,
+                registry: at.sensor_registry,
+            }
+            .abi_encode(),
+        );
+        let initialize = ConsentAndAccess::initializeCall { authority };
+        self.proxy("ConsentAndAccess", nonces::CONSENT_AND_ACCESS, &initialize);
+    }
+
+    fn create_permissioning(&mut self, parameters: &DeploymentParameters) {
+        let at = self.addresses;
+        self.create(
+            "Permissioning implementation",
+            nonces::PERMISSIONING,
+            &Permissioning::BYTECODE,
+            Permissioning::constructorCall {
+                identity: at.identity,
+            }
+            .abi_encode(),
+        );
+        let lists = &parameters.permissioning;
+        let initialize = Permissioning::initializeCall {
+            authority: at.access_manager,
+            seeds: lists.nodes.iter().map(node).collect(),
+            orgs: lists.full_access.clone(),
+            accounts: lists.accounts.clone(),
+        };
+        self.proxy("Permissioning", nonces::PERMISSIONING, &initialize);
     }
 
     fn create_market_modules(&mut self, parameters: &DeploymentParameters) {
@@ -228,13 +281,15 @@ impl Planner {
             nonces::DATA_MARKETPLACE,
             &DataMarketplace::BYTECODE,
             DataMarketplace::constructorCall {
-                modules: DataMarketplace::Modules {
+                modules: MarketState::Modules {
                     identity: at.identity,
                     token: at.medina_token,
                     registry: at.sensor_registry,
                     federation: at.federation_registry,
                     trust: at.trust_and_reputation,
+                    consent: at.consent_and_access,
                 },
+                orders: self.deployer.create(nonces::MARKET_ORDERS),
             }
             .abi_encode(),
         );
@@ -297,6 +352,16 @@ impl Planner {
             ],
         );
         self.assign(
+            at.permissioning,
+            roles::GOVERNOR,
+            &[upgrade, Permissioning::closeBootCall::SELECTOR],
+        );
+        self.assign(
+            at.permissioning,
+            roles::PUBLIC,
+            &[Permissioning::addNodeCall::SELECTOR],
+        );
+        self.assign(
             at.sensor_registry,
             roles::GOVERNOR,
             &[upgrade, SensorRegistry::setVerifierCall::SELECTOR],
@@ -310,6 +375,7 @@ impl Planner {
                 SensorRegistry::transferCall::SELECTOR,
             ],
         );
+        self.assign_consent(upgrade);
         self.assign(at.federation_registry, roles::GOVERNOR, &[upgrade]);
         self.assign(
             at.federation_registry,
@@ -334,6 +400,7 @@ impl Planner {
             &[
                 BarteringCoupons::registerCall::SELECTOR,
                 BarteringCoupons::swapCall::SELECTOR,
+                BarteringCoupons::barterCall::SELECTOR,
             ],
         );
         self.assign(
@@ -354,6 +421,22 @@ impl Planner {
                 DataMarketplace::buyCall::SELECTOR,
                 DataMarketplace::buyWithPermitCall::SELECTOR,
                 DataMarketplace::buyForCall::SELECTOR,
+                DataMarketplace::renewCall::SELECTOR,
+            ],
+        );
+    }
+
+    fn assign_consent(&mut self, upgrade: [u8; 4]) {
+        let at = self.addresses.consent_and_access;
+        self.assign(at, roles::GOVERNOR, &[upgrade]);
+        self.assign(
+            at,
+            roles::PUBLIC,
+            &[
+                ConsentAndAccess::grantCall::SELECTOR,
+                ConsentAndAccess::grantForCall::SELECTOR,
+                ConsentAndAccess::delegateCall::SELECTOR,
+                ConsentAndAccess::askCall::SELECTOR,
             ],
         );
     }
@@ -511,6 +594,14 @@ fn seed(seed: &super::OrganisationSeed) -> IIdentity::Seed {
         userId: seed.user_id,
         account: seed.account,
         role: seed.role.into(),
+    }
+}
+
+fn node(seed: &super::NodeSeed) -> IPermissioning::NodeSeed {
+    IPermissioning::NodeSeed {
+        org: seed.org,
+        nodeKey: seed.key,
+        operator: seed.operator.unwrap_or_default(),
     }
 }
 

@@ -10,6 +10,8 @@
 //! credited at the end of the block: the treasury's share rounded down, the
 //! rest to the proposer. So a contract sees neither during the block.
 
+mod watch;
+
 use crate::{
     BlockState, CallEnvironment, ExecutionError, TransactionRefused,
     deposits::deposit_requests,
@@ -26,7 +28,7 @@ use alloy_primitives::{Address, B256, Bloom, Bytes, KECCAK256_EMPTY, U256};
 use medina_types::{ChainSpec, GasPolicy, HeaderRules, Receipt, StateChanges, Transaction};
 use revm::{
     ExecuteEvm, SystemCallEvm,
-    context_interface::result::{EVMError, ExecutionResult},
+    context_interface::result::{EVMError, ExecutionResult, ResultAndState},
     precompile::crypto,
     primitives::hardfork::SpecId,
 };
@@ -73,7 +75,7 @@ impl<'a> BlockExecution<'a> {
         environment: CallEnvironment,
         roots: ParentRoots,
     ) -> Result<Self, ExecutionError> {
-        let block = environment.to_block_env(rules.fork);
+        let block = environment.to_block_env(&rules.blobs);
         let machine = machine(rules, rules.block_config(), block, state, ());
         let mut execution = Self {
             machine,
@@ -85,7 +87,9 @@ impl<'a> BlockExecution<'a> {
         if execution.is_enabled(SpecId::PRAGUE) {
             execution.system_call(PARENT_HASHES, roots.hash)?;
         }
-        execution.system_call(BEACON_ROOTS, roots.beacon)?;
+        if execution.is_enabled(SpecId::CANCUN) {
+            execution.system_call(BEACON_ROOTS, roots.beacon)?;
+        }
         Ok(execution)
     }
 
@@ -116,7 +120,17 @@ impl<'a> BlockExecution<'a> {
                 EVMError::Transaction(invalid) => NotExecuted::Refused(context.explain(invalid)),
                 other => NotExecuted::Failed(machine_failure(other)),
             })?;
-        self.apply(outcome.state).map_err(NotExecuted::Failed)?;
+        self.take_over(transaction, outcome)
+            .map_err(NotExecuted::Failed)
+    }
+
+    /// Applies what a transaction changed, and writes its receipt.
+    fn take_over(
+        &mut self,
+        transaction: &Transaction,
+        outcome: ResultAndState,
+    ) -> Result<(), ExecutionError> {
+        self.apply(outcome.state)?;
         self.gas_used += outcome.result.tx_gas_used();
         let success = outcome.result.is_success();
         self.receipts.push(Receipt {

@@ -1,7 +1,7 @@
 //! A proposer's block: as many waiting transactions as fit.
 
 use crate::{
-    BlockState, CallEnvironment, ExecutedBlock, ExecutionError, Executor, TransactionRefused,
+    CallEnvironment, ExecutedBlock, ExecutionError, Executor, TransactionRefused,
     block_execution::{BlockExecution, Executed, NotExecuted, ParentRoots},
     environment::{next_base_fee, prevrandao},
 };
@@ -11,8 +11,10 @@ use alloy_consensus::{
 };
 use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Address, B256, Bytes};
-use medina_storage::{Head, StateRootUpdate, Store};
-use medina_types::{Block, RecoveredBlock, RecoveredTransaction, SealedBlock, Transaction, limits};
+use medina_storage::{Head, Store};
+use medina_types::{
+    Block, Fork, RecoveredBlock, RecoveredTransaction, SealedBlock, Transaction, limits,
+};
 use std::sync::Arc;
 
 /// Gas of the smallest transaction: with less left, a block is full.
@@ -77,25 +79,41 @@ impl Executor {
         self.check_is_head(store, parent)?;
         check_attributes(parent, attributes)?;
         let environment = self.environment_to_build(parent, attributes);
+        let rules = self.rules_at(environment.timestamp);
         let latest = store.state();
-        let state = BlockState::new(&latest, &self.codes);
+        let state = self.state_on(&latest);
         let roots = ParentRoots {
             hash: parent.hash,
             beacon: B256::ZERO,
         };
-        let mut execution =
-            BlockExecution::start(&self.spec, &self.rules, state, environment, roots)?;
+        let mut execution = BlockExecution::start(&self.spec, &rules, state, environment, roots)?;
         let chosen = fill(&mut execution, candidates, is_time_up)?;
         let executed = execution.finish(&[])?;
+        let next = self.next_validators(
+            &latest,
+            environment,
+            &parent.context.validators,
+            &executed.changes,
+        )?;
         let root = store.state_root_after(&executed.changes)?;
-        Ok(seal(
+        let sealed = seal(
+            self.spec.forks.at(environment.timestamp).fork,
             parent,
             attributes,
             environment,
             chosen,
-            executed,
+            &executed,
+            root.root,
+        );
+        Ok(ExecutedBlock {
+            block: sealed,
+            receipts: executed.receipts,
+            changes: executed.changes,
             root,
-        ))
+            next_validators: next.set,
+            validators_refused: next.refused,
+            gas_used: executed.gas_used,
+        })
     }
 
     fn environment_to_build(&self, parent: &Head, attributes: &BuildAttributes) -> CallEnvironment {
@@ -180,13 +198,14 @@ fn set_aside(
 }
 
 fn seal(
+    fork: Fork,
     parent: &Head,
     attributes: &BuildAttributes,
     environment: CallEnvironment,
     chosen: Vec<Arc<RecoveredTransaction>>,
-    executed: Executed,
-    root: StateRootUpdate,
-) -> ExecutedBlock {
+    executed: &Executed,
+    state_root: B256,
+) -> RecoveredBlock {
     let senders = chosen
         .iter()
         .map(|transaction| transaction.sender())
@@ -199,7 +218,7 @@ fn seal(
         parent_hash: parent.hash,
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
         beneficiary: environment.beneficiary,
-        state_root: root.root,
+        state_root,
         transactions_root: calculate_transaction_root(&transactions),
         receipts_root: executed.receipts_root,
         logs_bloom: executed.logs_bloom,
@@ -210,26 +229,19 @@ fn seal(
         extra_data: attributes.extra_data.clone(),
         mix_hash: environment.prevrandao,
         base_fee_per_gas: Some(environment.base_fee),
-        withdrawals_root: Some(EMPTY_WITHDRAWALS),
-        blob_gas_used: Some(0),
-        excess_blob_gas: Some(0),
-        parent_beacon_block_root: Some(B256::ZERO),
+        withdrawals_root: (fork >= Fork::Shanghai).then_some(EMPTY_WITHDRAWALS),
+        blob_gas_used: (fork >= Fork::Cancun).then_some(0),
+        excess_blob_gas: (fork >= Fork::Cancun).then_some(0),
+        parent_beacon_block_root: (fork >= Fork::Cancun).then_some(B256::ZERO),
         requests_hash: executed.requests_hash,
         ..Header::default()
     };
-    let withdrawals = Some(Withdrawals::default());
+    let withdrawals = (fork >= Fork::Shanghai).then(Withdrawals::default);
     let body = BlockBody {
         transactions,
         ommers: Vec::new(),
         withdrawals,
     };
     let sealed = SealedBlock::new(Block::new(header, body));
-    ExecutedBlock {
-        block: RecoveredBlock::new_unchecked(sealed, senders),
-        receipts: executed.receipts,
-        changes: executed.changes,
-        root,
-        next_validators: parent.context.validators.clone(),
-        gas_used: executed.gas_used,
-    }
+    RecoveredBlock::new_unchecked(sealed, senders)
 }

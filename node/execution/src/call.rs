@@ -5,6 +5,8 @@
 //! must be covered by the caller's balance. Gas is capped by
 //! [`limits::RPC_CALL_GAS_MAX`], so that nobody can occupy a node with one call.
 
+mod watch;
+
 use crate::{
     BlockOverrides, BlockState, CallEnvironment, ExecutionError, Executor, StateOverrides,
     TransactionRefused,
@@ -167,7 +169,7 @@ impl Executor {
             transaction,
             block.basefee,
             block.gas_limit,
-            self.rules.chain_id,
+            self.spec.chain_id,
         )
     }
 
@@ -185,7 +187,7 @@ impl Executor {
         if request.fee_cap() == 0 && request.block_overrides.base_fee_per_gas.is_none() {
             environment.base_fee = 0;
         }
-        let mut state = BlockState::new(state, &self.codes);
+        let mut state = self.state_on(state);
         pretend(
             &mut state,
             &request.state_overrides,
@@ -195,17 +197,18 @@ impl Executor {
             Some(nonce) => nonce,
             None => nonce_of(&mut state, request)?,
         };
-        let transaction = call_transaction(request, gas, nonce, self.rules.chain_id);
-        let block = environment.to_block_env(self.rules.fork);
-        let config = self.rules.call_config();
+        let transaction = call_transaction(request, gas, nonce, self.spec.chain_id);
+        let rules = self.rules_at(environment.timestamp);
+        let block = environment.to_block_env(&rules.blobs);
+        let config = rules.call_config();
         Ok((
-            machine(&self.rules, config, block, state, inspector),
+            machine(&rules, config, block, state, inspector),
             transaction,
         ))
     }
 
     fn check_chain(&self, request: &CallRequest) -> Result<(), TransactionRefused> {
-        let want = self.rules.chain_id;
+        let want = self.spec.chain_id;
         match request.chain_id {
             Some(id) if id != want => Err(TransactionRefused::WrongChain {
                 have: Some(id),

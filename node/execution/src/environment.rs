@@ -1,12 +1,10 @@
 //! The block around an execution: what contracts read with NUMBER, TIMESTAMP and the like.
 
 use alloy_consensus::Header;
+use alloy_eips::eip7840::BlobParams;
 use alloy_primitives::{Address, B256, U256, keccak256};
 use medina_types::{ChainSpec, GasPolicy, Height};
-use revm::{
-    context::BlockEnv, context_interface::block::BlobExcessGasAndPrice,
-    primitives::hardfork::SpecId,
-};
+use revm::{context::BlockEnv, context_interface::block::BlobExcessGasAndPrice};
 
 /// Block values that an execution can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +42,7 @@ impl CallEnvironment {
 
     /// The form that the virtual machine reads.
     #[must_use]
-    pub fn to_block_env(&self, fork: SpecId) -> BlockEnv {
+    pub fn to_block_env(&self, blobs: &BlobParams) -> BlockEnv {
         BlockEnv {
             number: U256::from(self.number),
             beneficiary: self.beneficiary,
@@ -53,10 +51,10 @@ impl CallEnvironment {
             basefee: self.base_fee,
             difficulty: U256::ZERO,
             prevrandao: Some(self.prevrandao),
-            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new_with_spec(
-                self.excess_blob_gas,
-                fork,
-            )),
+            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice {
+                excess_blob_gas: self.excess_blob_gas,
+                blob_gasprice: blobs.calc_blob_fee(self.excess_blob_gas),
+            }),
             ..BlockEnv::default()
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::{BlockState, ExecutionError, MedinaPrecompiles, StateFailure};
 use alloy_eips::eip7840::BlobParams;
-use medina_types::HeaderRules;
+use medina_types::{Fork, ForkRules, HeaderRules};
 use revm::{
     Context, Journal,
     context::{BlockEnv, CfgEnv, Evm, FrameStack, TxEnv},
@@ -38,31 +38,28 @@ pub struct MachineRules {
     pub fork: SpecId,
     /// EIP-155 chain id.
     pub chain_id: u64,
+    /// Limits and prices of blobs.
+    pub blobs: BlobParams,
     /// Whether Medina's own precompiles exist.
     pub with_medina_precompiles: bool,
 }
 
 impl MachineRules {
-    /// Rules of a chain: Osaka, with our precompiles under our own header rules.
+    /// Osaka's rules, with our precompiles under our own header rules.
     #[must_use]
     pub fn new(chain_id: u64, header_rules: HeaderRules) -> Self {
-        let with_medina_precompiles = header_rules == HeaderRules::Medina;
-        Self {
-            fork: SpecId::OSAKA,
-            chain_id,
-            with_medina_precompiles,
-        }
+        Self::under(chain_id, header_rules, &ForkRules::new(0, Fork::Osaka))
     }
 
-    /// Blob limits and prices of the fork.
+    /// Rules of a fork, with our precompiles under our own header rules.
     #[must_use]
-    pub fn blob_params(&self) -> BlobParams {
-        if self.fork.is_enabled_in(SpecId::OSAKA) {
-            BlobParams::osaka()
-        } else if self.fork.is_enabled_in(SpecId::PRAGUE) {
-            BlobParams::prague()
-        } else {
-            BlobParams::cancun()
+    pub fn under(chain_id: u64, header_rules: HeaderRules, rules: &ForkRules) -> Self {
+        let with_medina_precompiles = header_rules == HeaderRules::Medina;
+        Self {
+            fork: machine_fork(rules.fork),
+            chain_id,
+            blobs: rules.blobs,
+            with_medina_precompiles,
         }
     }
 
@@ -71,7 +68,7 @@ impl MachineRules {
     pub fn block_config(&self) -> CfgEnv {
         CfgEnv::new_with_spec(self.fork)
             .with_chain_id(self.chain_id)
-            .with_max_blobs_per_tx(self.blob_params().max_blobs_per_tx)
+            .with_max_blobs_per_tx(self.blobs.max_blobs_per_tx)
     }
 
     /// Configuration for calls, as geth runs them: no nonce, any sender, gas
@@ -85,6 +82,17 @@ impl MachineRules {
         config.disable_block_gas_limit = true;
         config.tx_gas_limit_cap = Some(u64::MAX);
         config
+    }
+}
+
+/// The machine's name for a fork.
+const fn machine_fork(fork: Fork) -> SpecId {
+    match fork {
+        Fork::Paris => SpecId::MERGE,
+        Fork::Shanghai => SpecId::SHANGHAI,
+        Fork::Cancun => SpecId::CANCUN,
+        Fork::Prague => SpecId::PRAGUE,
+        Fork::Osaka => SpecId::OSAKA,
     }
 }
 

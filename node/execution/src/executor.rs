@@ -1,23 +1,23 @@
 //! The door to this crate: what a chain's rules make of blocks and calls.
 
 use crate::{
-    CallEnvironment, CodeCache, ExecutionError,
+    BlockState, CallEnvironment, CodeCache, ExecutionError, PermissionsError,
     environment::{next_base_fee, prevrandao},
     evm::MachineRules,
 };
 use alloy_consensus::Header;
-use medina_storage::{Head, StateRootUpdate, Store};
+use alloy_primitives::{Address, U256};
+use medina_storage::{Head, StateReader, StateRootUpdate, Store};
 use medina_types::{ChainSpec, Receipt, RecoveredBlock, StateChanges, ValidatorSet};
-use revm::primitives::hardfork::SpecId;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Executes blocks and calls by the rules of one chain. Cheap to clone; all
 /// clones share the cache of analysed codes.
 #[derive(Clone, Debug)]
 pub struct Executor {
     pub(crate) spec: Arc<ChainSpec>,
-    pub(crate) rules: MachineRules,
     pub(crate) codes: Arc<CodeCache>,
+    storage_without_code: Arc<BTreeMap<Address, U256>>,
 }
 
 /// A block with everything that its execution computed: what is voted on is
@@ -34,6 +34,9 @@ pub struct ExecutedBlock {
     pub root: StateRootUpdate,
     /// Validators of the height after it.
     pub next_validators: ValidatorSet,
+    /// Why they stayed as they were although the block changed the
+    /// `Permissioning` contract, where it did.
+    pub validators_refused: Option<PermissionsError>,
     /// Gas of all its transactions.
     pub gas_used: u64,
 }
@@ -42,26 +45,31 @@ impl Executor {
     /// Executor of a chain.
     #[must_use]
     pub fn new(spec: Arc<ChainSpec>) -> Self {
-        let rules = MachineRules::new(spec.chain_id, spec.header_rules);
         Self {
             spec,
-            rules,
             codes: Arc::default(),
+            storage_without_code: Arc::default(),
         }
     }
 
-    /// Executor of a chain under another fork's rules than Osaka's, Cancun or
-    /// later, for public test vectors.
+    /// Names the accounts that genesis gives storage but neither code nor nonce,
+    /// each with one of its slots that is not zero: EIP-7610 lets nobody create a
+    /// contract there. They come from a genesis only, and ours refuses them, so
+    /// public test vectors alone need this.
     #[must_use]
-    pub fn for_fork(spec: Arc<ChainSpec>, fork: SpecId) -> Self {
-        let executor = Self::new(spec);
+    pub fn with_storage_without_code(self, slots: BTreeMap<Address, U256>) -> Self {
+        let storage_without_code = Arc::new(slots);
         Self {
-            rules: MachineRules {
-                fork,
-                ..executor.rules
-            },
-            ..executor
+            storage_without_code,
+            ..self
         }
+    }
+
+    /// The state that a block or call of this chain sees, with nothing changed yet.
+    #[must_use]
+    pub fn state_on<'a>(&self, below: &'a dyn StateReader) -> BlockState<'a> {
+        let state = BlockState::new(below, &self.codes);
+        state.with_storage_without_code(&self.storage_without_code)
     }
 
     /// The chain's spec.
@@ -70,10 +78,11 @@ impl Executor {
         &self.spec
     }
 
-    /// Rules that its machines follow, for tracers that build their own.
+    /// Rules that its machines follow in a block of this time.
     #[must_use]
-    pub fn rules(&self) -> &MachineRules {
-        &self.rules
+    pub fn rules_at(&self, time_s: u64) -> MachineRules {
+        let spec = &self.spec;
+        MachineRules::under(spec.chain_id, spec.header_rules, spec.forks.at(time_s))
     }
 
     /// Codes that it has analysed.

@@ -82,7 +82,7 @@ fn target(to: &Option<Address>) -> String {
 
 /// The state before genesis.
 #[derive(Clone, Copy, Debug)]
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl StateReader for Nothing {
     fn account(&self, _address: Address) -> Result<Option<AccountState>, StorageError> {
@@ -228,7 +228,7 @@ impl GenesisBuilder {
         transaction: &GenesisTransaction,
     ) -> Result<CallOutcome, GenesisError> {
         let prepared = self.prepare(transaction)?;
-        let block = self.environment.to_block_env(self.rules.fork);
+        let block = self.environment.to_block_env(&self.rules.blobs);
         let state = std::mem::replace(&mut self.state, BlockState::new(&Nothing, &Arc::default()));
         let mut machine = machine(&self.rules, self.rules.call_config(), block, state, ());
         let context = RefusalContext::of(&prepared, 0, GENESIS_GAS, self.rules.chain_id);

@@ -1,7 +1,7 @@
 //! Turns a block or call into its result.
 //!
-//! revm under Osaka's rules, with Medina's precompile. A block that is built
-//! and a block that is checked go through the same steps (`block_execution`):
+//! revm under the rules of the fork that holds at the time (Osaka by default),
+//! with Medina's precompile. A block that is built and a block that is checked go through the same steps (`block_execution`):
 //!
 //! ```text
 //! build    : candidates -> [execute each] -> header              (a proposer)
@@ -27,9 +27,11 @@ mod executor;
 mod genesis;
 mod header_rules;
 mod overrides;
+mod permissions;
 mod precompiles;
 mod state;
 mod system_contracts;
+mod trace;
 mod transaction;
 mod validate;
 
@@ -44,7 +46,9 @@ pub use executor::{ExecutedBlock, Executor};
 pub use genesis::{GenesisAccount, GenesisBuilder, GenesisError, GenesisTransaction};
 pub use header_rules::{ParentOf, check_block};
 pub use overrides::{AccountOverride, BlockOverrides, StateOverrides};
+pub use permissions::{PERMISSIONING, PermissionsError};
 pub use precompiles::{MedinaPrecompiles, VERIFY_GAS, WORD_GAS, ed25519_gas, ed25519_verify};
 pub use revm::primitives::hardfork::SpecId;
 pub use state::{BlockState, StateFailure};
 pub use system_contracts::{SYSTEM_ADDRESS, SystemContract, system_contracts};
+pub use trace::{Before, Inspector, Replay, StepRecord, TraceBounds, TraceError, Watched};

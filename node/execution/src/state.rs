@@ -83,7 +83,13 @@ pub struct BlockState<'a> {
     accounts: AddressMap<CachedAccount>,
     new_codes: B256Map<Bytecode>,
     block_hashes: BTreeMap<u64, B256>,
+    storage_without_code: Option<Arc<BTreeMap<Address, U256>>>,
 }
+
+/// Nonce that the machine sees where an account has storage but neither code nor
+/// nonce. The machine asks code and nonce before it creates a contract, and not
+/// storage as EIP-7610 demands; any nonce but zero makes it refuse.
+const NONCE_OF_STORAGE_ALONE: u64 = 1;
 
 impl std::fmt::Debug for BlockState<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,7 +110,30 @@ impl<'a> BlockState<'a> {
             accounts: AddressMap::default(),
             new_codes: B256Map::default(),
             block_hashes: BTreeMap::new(),
+            storage_without_code: None,
         }
+    }
+
+    /// As [`crate::Executor::with_storage_without_code`].
+    pub(crate) fn with_storage_without_code(self, slots: &Arc<BTreeMap<Address, U256>>) -> Self {
+        let storage_without_code = (!slots.is_empty()).then(|| Arc::clone(slots));
+        Self {
+            storage_without_code,
+            ..self
+        }
+    }
+
+    /// Whether the account still is one with storage but neither code nor nonce.
+    fn is_storage_alone(&mut self, address: Address) -> Result<bool, StateFailure> {
+        let slots = self.storage_without_code.as_ref();
+        let Some(slot) = slots.and_then(|slots| slots.get(&address).copied()) else {
+            return Ok(false);
+        };
+        let is_bare = self
+            .load(address)?
+            .now
+            .is_some_and(|state| state.nonce == 0 && state.code_hash == KECCAK256_EMPTY);
+        Ok(is_bare && !self.slot(address, slot)?.is_zero())
     }
 
     fn load(&mut self, address: Address) -> Result<&mut CachedAccount, StateFailure> {
@@ -165,7 +194,13 @@ impl<'a> BlockState<'a> {
     }
 
     fn apply_account(&mut self, address: Address, changed: Account) -> Result<(), StateFailure> {
-        let state = state_of(&changed.info);
+        let mut state = state_of(&changed.info);
+        if state.nonce == NONCE_OF_STORAGE_ALONE
+            && !changed.is_created()
+            && self.is_storage_alone(address)?
+        {
+            state.nonce = 0;
+        }
         let is_gone = changed.is_selfdestructed() || state.is_empty();
         let code = changed.info.code.clone();
         let cached = self.load(address)?;
@@ -376,9 +411,14 @@ impl Database for BlockState<'_> {
     type Error = StateFailure;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateFailure> {
+        let is_storage_alone = self.is_storage_alone(address)?;
         Ok(self.load(address)?.now.map(|state| AccountInfo {
             balance: state.balance,
-            nonce: state.nonce,
+            nonce: if is_storage_alone {
+                NONCE_OF_STORAGE_ALONE
+            } else {
+                state.nonce
+            },
             code_hash: state.code_hash,
             code: None,
             ..AccountInfo::default()

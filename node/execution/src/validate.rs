@@ -35,16 +35,22 @@ impl Executor {
         };
         check_block(
             &self.spec,
-            &self.rules,
+            &self.rules_at(block.header().timestamp),
             ours,
             block.block(),
             block.block().length(),
         )?;
         let senders = recover_senders(block, known_senders)?;
         let latest = store.state();
-        let state = BlockState::new(&latest, &self.codes);
+        let state = self.state_on(&latest);
         let executed = self.execute_block(state, block, &senders)?;
         check_execution(block.header(), &executed)?;
+        let next = self.next_validators(
+            &latest,
+            CallEnvironment::of_header(block.header()),
+            &parent.context.validators,
+            &executed.changes,
+        )?;
         let root = store
             .state_root_after(&executed.changes)
             .map_err(crate::ExecutionError::from)?;
@@ -57,7 +63,8 @@ impl Executor {
             receipts: executed.receipts,
             changes: executed.changes,
             root,
-            next_validators: parent.context.validators.clone(),
+            next_validators: next.set,
+            validators_refused: next.refused,
             gas_used: executed.gas_used,
         })
     }
@@ -70,12 +77,12 @@ impl Executor {
     ) -> Result<Executed, InvalidBlock> {
         let header = block.header();
         let environment = CallEnvironment::of_header(header);
+        let rules = self.rules_at(header.timestamp);
         let roots = ParentRoots {
             hash: header.parent_hash,
             beacon: header.parent_beacon_block_root.unwrap_or_default(),
         };
-        let mut execution =
-            BlockExecution::start(&self.spec, &self.rules, state, environment, roots)?;
+        let mut execution = BlockExecution::start(&self.spec, &rules, state, environment, roots)?;
         let transactions = block.transactions().iter().zip(senders);
         for (index, (transaction, sender)) in transactions.enumerate() {
             execution

@@ -290,7 +290,7 @@ fn any_operator_and_equal_time_are_within_the_rules() {
     };
     check_block(
         chain.executor.spec(),
-        chain.executor.rules(),
+        &chain.executor.rules_at(block.header.timestamp),
         parent,
         &block,
         1_000,

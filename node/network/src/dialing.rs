@@ -205,7 +205,7 @@ mod tests {
             delays.push((due - now).as_millis());
             now = due;
         }
-        assert_eq!(delays, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+        assert_eq!(delays, [200, 400, 800, 800, 800, 800, 800, 800]);
     }
 
     #[test]

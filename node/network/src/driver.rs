@@ -20,7 +20,7 @@ use libp2p::{
     Multiaddr, PeerId, Swarm, gossipsub, ping,
     request_response::{self, OutboundRequestId, ResponseChannel},
     swarm::{
-        SwarmEvent,
+        DialError, ListenError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
@@ -28,7 +28,13 @@ use medina_types::{
     NodePublicKey, limits,
     wire::{SyncRequest, SyncResponse},
 };
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Starts the network.
@@ -61,6 +67,8 @@ impl Network {
             requests: BTreeMap::new(),
             answers: FuturesUnordered::new(),
             listening: listening_sender,
+            has_met_itself: false,
+            swapped: BTreeSet::new(),
         };
         driver.set_known_peers(config.peers);
         tokio::spawn(driver.run(commands, stop.subscribe()));
@@ -94,6 +102,10 @@ struct Driver {
     requests: BTreeMap<OutboundRequestId, PendingRequest>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     listening: watch::Sender<Option<SocketAddr>>,
+    /// Said once: it would come again with every dial.
+    has_met_itself: bool,
+    /// Peers at whose address another key was found; each is named once.
+    swapped: BTreeSet<NodePublicKey>,
 }
 
 impl Driver {
@@ -214,12 +226,34 @@ impl Driver {
                     self.dials.on_disconnected(&key, now, rand::random());
                 }
             }
+            SwarmEvent::IncomingConnectionError {
+                error: ListenError::LocalPeerId { address },
+                ..
+            }
+            | SwarmEvent::OutgoingConnectionError {
+                error: DialError::LocalPeerId { address },
+                peer_id: None,
+                ..
+            } => self.warn_of_own_key(&address),
+            SwarmEvent::OutgoingConnectionError {
+                peer_id: Some(peer),
+                error: DialError::LocalPeerId { address },
+                ..
+            } => {
+                self.warn_of_own_key(&address);
+                if let Some(key) = identity::node_key(&peer) {
+                    self.dials.on_failed(&key, now, rand::random());
+                }
+            }
             SwarmEvent::OutgoingConnectionError {
                 peer_id: Some(peer),
                 error,
                 ..
             } => {
                 if let Some(key) = identity::node_key(&peer) {
+                    if let DialError::WrongPeerId { obtained, address } = &error {
+                        self.warn_of_other_key(key, *obtained, address);
+                    }
                     tracing::debug!(%key, %error, "dial failed");
                     self.dials.on_failed(&key, now, rand::random());
                 }
@@ -246,6 +280,25 @@ impl Driver {
             }
             is_first
         });
+    }
+
+    /// Two nodes with one key would vote against each other.
+    fn warn_of_own_key(&mut self, address: &Multiaddr) {
+        if !std::mem::replace(&mut self.has_met_itself, true) {
+            let key = self.shared.own_key;
+            tracing::warn!(%key, %address,
+                "a node with this node's own key answers there: stop one of the two, or, if it is this node itself, take its address from the other key in the file of known nodes");
+        }
+    }
+
+    /// Known peers are few, so the set needs no bound of its own.
+    fn warn_of_other_key(&mut self, key: NodePublicKey, found: PeerId, address: &Multiaddr) {
+        if self.swapped.insert(key) {
+            let found = identity::node_key(&found)
+                .map_or_else(|| found.to_string(), |found| found.to_string());
+            tracing::warn!(%key, %found, %address,
+                "another node key answers at the address of a known node: correct the file of known nodes, or give that node its own key back");
+        }
     }
 
     fn on_ping(&mut self, event: ping::Event) {
@@ -389,7 +442,7 @@ impl Driver {
                 author.map(|from| NetworkEvent::Gossip { from, transactions })
             }
             Gossip::Head(status) => author.map(|from| {
-                self.shared.table().set_status(&from, status);
+                self.shared.table().raise_status(&from, status);
                 NetworkEvent::HeadAnnounced { from, status }
             }),
         };

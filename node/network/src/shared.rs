@@ -28,6 +28,13 @@ const SIMULTANEOUS_DIAL: Duration = Duration::from_secs(5);
 /// A stranger is named in the log once in this time.
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A peer that replaces its connection this often within [`TWINS_WINDOW`] is
+/// two nodes with one key: each of them wins for a moment.
+const TWINS_REPLACEMENTS: u32 = 4;
+
+/// Time in which they count.
+const TWINS_WINDOW: Duration = Duration::from_secs(60);
+
 /// Strangers remembered for that.
 const REFUSALS_REMEMBERED_MAX: usize = 1_024;
 
@@ -137,6 +144,28 @@ struct Peer {
     latency: Option<Duration>,
     rate: Option<RateLimit>,
     cooldown_until: Option<Instant>,
+    replaced: Replacements,
+}
+
+/// How often a peer's standing connection was replaced by a newer one.
+#[derive(Default)]
+struct Replacements {
+    since: Option<Instant>,
+    count: u32,
+    is_known: bool,
+}
+
+impl Replacements {
+    /// Counts one; true when the peer is found to be two, once.
+    fn note(&mut self, now: Instant) -> bool {
+        let is_old = |since: Instant| now.saturating_duration_since(since) > TWINS_WINDOW;
+        if self.since.is_none_or(is_old) {
+            self.is_known &= self.count >= TWINS_REPLACEMENTS;
+            (self.since, self.count) = (Some(now), 0);
+        }
+        self.count += 1;
+        self.count >= TWINS_REPLACEMENTS && !std::mem::replace(&mut self.is_known, true)
+    }
 }
 
 /// Peers with their links, rates and cool-downs.
@@ -168,14 +197,23 @@ impl PeerTable {
             return Joined::Refused;
         }
         let peer = self.peer(key, now);
+        let mut is_replaced = None;
         for former in &peer.links {
             let is_coincidence = former.is_dialer != link.is_dialer
                 && link.since.saturating_duration_since(former.since) < SIMULTANEOUS_DIAL;
             if !is_coincidence {
+                is_replaced = Some(former.address);
                 former
                     .close
                     .close("the peer came back on a newer connection");
             }
+        }
+        if let Some(former) = is_replaced
+            && peer.replaced.note(now)
+        {
+            let address = link.address;
+            tracing::warn!(%key, ?former, ?address,
+                "two nodes seem to use one key: every node needs its own, or votes contradict each other");
         }
         peer.status = Some(status);
         peer.links.push(link);
@@ -255,6 +293,15 @@ impl PeerTable {
         }
     }
 
+    /// Notes what a connected peer gossiped, which may have been overtaken by a
+    /// newer word on its own link.
+    pub(crate) fn raise_status(&mut self, key: &NodePublicKey, status: PeerStatus) {
+        let known = self.peers.get(key).and_then(|peer| peer.status);
+        if known.is_none_or(|known| known.height < status.height) {
+            self.set_status(key, status);
+        }
+    }
+
     /// Notes a round trip.
     pub(crate) fn set_latency(&mut self, key: &NodePublicKey, latency: Duration) {
         if let Some(peer) = self.peers.get_mut(key) {
@@ -285,5 +332,21 @@ impl PeerTable {
             })
         };
         self.peers.iter().filter_map(info).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_nodes_with_one_key_are_named_once_and_a_restart_is_not() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut restarts = Replacements::default();
+        assert!((0..50).all(|day| !restarts.note(at(day * 86_400))));
+        let mut twins = Replacements::default();
+        let named: Vec<_> = (0..200).filter(|second| twins.note(at(*second))).collect();
+        assert_eq!(named, [u64::from(TWINS_REPLACEMENTS) - 1]);
     }
 }

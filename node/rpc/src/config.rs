@@ -32,6 +32,10 @@ pub struct RpcConfig {
     pub origins: AllowedOrigins,
     /// Host headers to accept, port included unless standard; `None` accepts all.
     pub hosts: Option<Vec<String>>,
+    /// Whether the `admin` namespace is served.
+    pub admin: bool,
+    /// Whether the namespaces `debug`, `trace` and `ots` are served.
+    pub tracing: bool,
     /// Bytes of a request body; larger ones are answered 413.
     pub request_bytes_max: u32,
     /// Bytes of an answer; a larger one becomes an error.
@@ -55,8 +59,8 @@ pub struct RpcConfig {
 }
 
 impl RpcConfig {
-    /// Configuration with all bounds from [`limits`]: any origin on loopback,
-    /// none elsewhere.
+    /// Configuration with all bounds from [`limits`]: on loopback any origin and
+    /// the namespaces `admin`, `debug`, `trace` and `ots`, elsewhere none of it.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         let origins = if listen.ip().is_loopback() {
@@ -68,6 +72,8 @@ impl RpcConfig {
             listen,
             origins,
             hosts: None,
+            admin: listen.ip().is_loopback(),
+            tracing: listen.ip().is_loopback(),
             request_bytes_max: limits::RPC_REQUEST_BYTES_MAX,
             response_bytes_max: limits::RPC_RESPONSE_BYTES_MAX,
             batch_max: limits::RPC_BATCH_MAX,

@@ -11,7 +11,7 @@ use jsonrpsee::types::{
 use medina_storage::StorageError;
 use std::{fmt::Display, time::Duration};
 
-use crate::{SubmitError, revert::revert_message};
+use crate::{PeerChangeError, SubmitError, revert::revert_message};
 
 /// What a method answers.
 pub(crate) type Answer<T> = Result<T, ErrorObjectOwned>;
@@ -22,6 +22,8 @@ const SERVER_ERROR: i32 = -32000;
 const NOT_FOUND: i32 = -32001;
 /// EIP-1474: resource unavailable; the same request may pass later.
 const UNAVAILABLE: i32 = -32002;
+/// EIP-1474: method not supported.
+const UNSUPPORTED: i32 = -32004;
 /// EIP-1474: limit exceeded.
 const LIMIT_EXCEEDED: i32 = -32005;
 /// execution-apis: execution reverted, with the returned bytes as data.
@@ -61,6 +63,11 @@ pub(crate) fn unknown_filter() -> ErrorObjectOwned {
 /// One of our bounds; the text names it.
 pub(crate) fn limit_exceeded(message: impl Into<String>) -> ErrorObjectOwned {
     plain(LIMIT_EXCEEDED, message)
+}
+
+/// Something that this chain or this node does not do; the text says what does.
+pub(crate) fn unsupported(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(UNSUPPORTED, message)
 }
 
 /// All threads and waiting places are taken.
@@ -111,6 +118,16 @@ pub(crate) fn submit(error: &SubmitError) -> ErrorObjectOwned {
     match error {
         SubmitError::Refused(message) => server(message.clone()),
         SubmitError::Unavailable(message) => plain(UNAVAILABLE, message.clone()),
+    }
+}
+
+/// Peers that stay as they are.
+pub(crate) fn peer_change(error: &PeerChangeError) -> ErrorObjectOwned {
+    match error {
+        PeerChangeError::NotAdmitted(_)
+        | PeerChangeError::Validator(_)
+        | PeerChangeError::Oneself(_) => server(error.to_string()),
+        PeerChangeError::Unavailable(message) => plain(UNAVAILABLE, message.clone()),
     }
 }
 

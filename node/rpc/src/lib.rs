@@ -2,8 +2,10 @@
 //! one port, and Medina's own few methods beside it.
 //!
 //! The `service` crate implements [`NodeView`] and calls [`start`]. Everything
-//! here reads; the only thing that changes the node is a submitted transaction,
-//! which is handed on to [`NodeView::submit_transaction`].
+//! here reads; what changes the node is handed on to it: a submitted transaction
+//! ([`NodeView::submit_transaction`]), and from `admin_*` the peers to dial.
+//! Consensus is asked under the names of other clients (`qbft_*`, `istanbul_*`,
+//! `raft_*`) and changed by none of them: validators change by ballot.
 //!
 //! ```text
 //! socket -> jsonrpsee (limits, batches) -> method (arguments read, bounds checked)
@@ -14,33 +16,43 @@
 //! blocking threads, slow work in a lane of its own, so that no caller can hold
 //! up another.
 
+mod admin;
 mod arguments;
+mod ballots;
 mod block_cache;
+mod browser;
 mod config;
 mod context;
 mod convert;
 mod errors;
 mod eth;
 mod fresh_transactions;
+mod istanbul;
 mod landing;
 mod log_filter;
 mod log_search;
 mod medina;
 mod net;
+mod node_address;
 mod node_view;
 mod polling_filters;
+mod qbft;
+mod raft;
 mod reading;
 mod registry;
 mod revert;
 mod rpc_modules;
 mod server;
+mod traces;
 mod txpool;
+mod validator_history;
+mod validators;
 mod web3;
 mod workers;
 
 pub use config::{AllowedOrigins, RpcConfig, RpcError};
 pub use node_view::{
-    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerSummary, SubmitError,
-    SyncProgress,
+    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerChangeError, PeerSummary,
+    SubmitError, SyncProgress,
 };
 pub use server::{RpcServerHandle, start};

@@ -2,17 +2,18 @@
 
 use alloy_primitives::U64;
 use jsonrpsee::server::RegisterMethodError;
-use medina_types::{
-    ConsensusEngine, GasPolicy, Height, NodeSignature, PermissionMode, Validator, ValidatorSet,
-};
+use medina_consensus::RaftStatus;
+use medina_types::{GasPolicy, Height, NodeSignature, PermissionMode, Validator, ValidatorSet};
 use serde_json::{Value, json};
 
 use crate::{
-    PeerSummary,
+    PeerSummary, SyncProgress,
     arguments::Arguments,
     context::Context,
     errors::{self, Answer, server},
+    raft::{leader_of, role},
     registry::Registry,
+    validators::engine_name,
 };
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
@@ -21,9 +22,9 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     })?;
     registry.quick("medina_chainSpec", chain_spec)?;
     registry.quick("medina_consensus", consensus)?;
-    registry.quick("medina_peers", |context, _| {
-        Ok(context.node.peers().iter().map(peer).collect::<Vec<_>>())
-    })?;
+    registry.quick("medina_peers", peers)?;
+    registry.quick("medina_node", node)?;
+    registry.quick("medina_syncProgress", sync_progress)?;
     registry.read("medina_certificate", certificate)
 }
 
@@ -45,10 +46,7 @@ fn chain_spec(context: &Context, _: &mut Arguments) -> Answer<Value> {
             PermissionMode::Enforced => "enforced",
         },
         "consensus": {
-            "engine": match times.engine {
-                ConsensusEngine::Qbft => "qbft",
-                ConsensusEngine::Raft => "raft",
-            },
+            "engine": engine_name(times.engine),
             "baseTimeoutMs": times.base_timeout.as_millis(),
             "timeoutMaxMs": times.timeout_max.as_millis(),
             "minBlockIntervalMs": times.min_block_interval.as_millis(),
@@ -66,25 +64,108 @@ fn consensus(context: &Context, _: &mut Arguments) -> Answer<Value> {
         .consensus()
         .ok_or_else(|| server("consensus has not started"))?;
     let set = &context.head().context.validators;
+    let engine = context.spec().consensus.engine;
     Ok(json!({
+        "engine": engine_name(engine),
         "height": state.height,
         "round": state.round,
         "step": state.step,
         "proposer": state.proposer,
         "timeoutMs": state.timeout.as_millis(),
         "votes": state.votes,
-        "quorum": set.quorum(),
+        "quorum": engine.quorum(set),
         "validators": validators(set),
+        "raft": state.raft.as_ref().map(raft),
     }))
+}
+
+/// Where this node stands in its Raft group. Ids are quantities, since JSON
+/// numbers do not hold 64 bits.
+fn raft(status: &RaftStatus) -> Value {
+    let members = status.members.iter().map(|member| {
+        json!({
+            "id": U64::from(member.id),
+            "key": member.key,
+            "isLearner": member.is_learner,
+        })
+    });
+    json!({
+        "id": U64::from(status.id),
+        "role": role(status.role),
+        "leader": leader_of(status).map(|leader| leader.key),
+        "term": status.term,
+        "committed": status.committed,
+        "applied": status.applied,
+        "refused": status.refused,
+        "members": members.collect::<Vec<_>>(),
+    })
+}
+
+/// Who this node is: its key is what ballots name.
+fn node(context: &Context, _: &mut Arguments) -> Answer<Value> {
+    let identity = context.node.identity();
+    let head = context.head();
+    let set = &head.context.validators;
+    let own = set
+        .index_of_key(&identity.key)
+        .and_then(|index| set.get(index));
+    Ok(json!({
+        "key": identity.key,
+        "name": context.node.name_of(&identity.key),
+        "p2p": identity.p2p.to_string(),
+        "height": head.height,
+        "isValidator": own.is_some(),
+        "operator": own.map(|validator| validator.operator),
+    }))
+}
+
+/// How far a catch-up has come and how long it will take; `null` at the head.
+fn sync_progress(context: &Context, _: &mut Arguments) -> Answer<Option<Value>> {
+    let head = context.head().height;
+    let progress = context.node.sync_progress();
+    Ok(progress.map(|progress| progress_at(&progress, head)))
+}
+
+fn progress_at(progress: &SyncProgress, head: Height) -> Value {
+    let whole = progress.highest.0.saturating_sub(progress.starting.0);
+    let done = head.0.saturating_sub(progress.starting.0).min(whole);
+    let left = progress.highest.0.saturating_sub(head.0);
+    let rate = progress.blocks_per_second.filter(|rate| *rate > 0.0);
+    // Heights are far below 2^52; whole blocks and tenths of percents are meant.
+    let percent = if whole == 0 {
+        100.0
+    } else {
+        (done as f64 * 1_000.0 / whole as f64).floor() / 10.0
+    };
+    json!({
+        "startingBlock": progress.starting,
+        "currentBlock": head,
+        "highestBlock": progress.highest,
+        "percent": percent,
+        "blocksPerSecond": rate,
+        "secondsLeft": rate.map(|rate| (left as f64 / rate).ceil()),
+    })
 }
 
 fn validators(set: &ValidatorSet) -> Vec<Validator> {
     set.validators().to_vec()
 }
 
-fn peer(peer: &PeerSummary) -> Value {
+fn peers(context: &Context, _: &mut Arguments) -> Answer<Vec<Value>> {
+    let head = context.head();
+    let set = &head.context.validators;
+    let describe = |summary: &PeerSummary| {
+        let is_validator = set.index_of_key(&summary.key).is_some();
+        peer(summary, is_validator)
+    };
+    Ok(context.node.peers().iter().map(describe).collect())
+}
+
+fn peer(peer: &PeerSummary, is_validator: bool) -> Value {
     json!({
         "key": peer.key,
+        "name": peer.name,
+        "isValidator": is_validator,
         "address": peer.address,
         "height": peer.height,
         "head": peer.head,
@@ -121,7 +202,7 @@ fn certificate(context: &Context, arguments: &mut Arguments) -> Answer<Option<Va
         "height": height,
         "blockHash": header.hash_slow(),
         "round": certificate.round,
-        "quorum": set.quorum(),
+        "quorum": context.spec().consensus.engine.quorum(&set),
         "signatures": signers.filter_map(signature).collect::<Vec<_>>(),
         "validators": validators(&set),
     })))

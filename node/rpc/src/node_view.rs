@@ -1,13 +1,14 @@
 //! What the server must know of the node that it answers for.
 
 use alloy_primitives::{B256, Bytes};
+use medina_consensus::RaftStatus;
 use medina_execution::Executor;
 use medina_pool::Pool;
 use medina_storage::Store;
 use medina_types::{
     ChainSpec, Height, NodePublicKey, Receipt, RecoveredBlock, RecoveredTransaction, Round,
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// A block that is on disk, with what its transactions did.
@@ -31,11 +32,37 @@ pub enum SubmitError {
     Unavailable(String),
 }
 
+/// Why the peers to connect to were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerChangeError {
+    /// Nodes that the chain's rules and the file of known nodes do not admit
+    /// cannot be let in by one node alone.
+    #[error(
+        "node {0} is not admitted here: add it to the file of known nodes (`medina network add`), \
+         or have it admitted by the Permissioning contract"
+    )]
+    NotAdmitted(NodePublicKey),
+    /// Validators are never kept apart.
+    #[error(
+        "node {0} is a validator of the current set and stays connected; \
+         remove it by ballot first: `medina validator propose remove {0}`"
+    )]
+    Validator(NodePublicKey),
+    /// It is this node itself.
+    #[error("{0} is this node")]
+    Oneself(NodePublicKey),
+    /// This node cannot do it, or not now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerSummary {
     /// Its node key.
     pub key: NodePublicKey,
+    /// Name for people, where the node knows one.
+    pub name: Option<String>,
     /// Where it is connected from or to, in the network's own notation.
     pub address: String,
     /// Height of its head, once it has said so.
@@ -49,12 +76,14 @@ pub struct PeerSummary {
 }
 
 /// How far a node that is behind has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SyncProgress {
     /// Height at which this catch-up began.
     pub starting: Height,
     /// Highest height that a peer has told of.
     pub highest: Height,
+    /// Blocks imported per second of late, once that can be told.
+    pub blocks_per_second: Option<f64>,
 }
 
 /// What the consensus engine is doing.
@@ -72,6 +101,8 @@ pub struct ConsensusSummary {
     pub timeout: Duration,
     /// True if this node votes.
     pub votes: bool,
+    /// What only Raft knows; `None` with QBFT.
+    pub raft: Option<RaftStatus>,
 }
 
 /// Who this node is.
@@ -83,7 +114,13 @@ pub struct NodeIdentity {
     pub p2p: SocketAddr,
 }
 
-/// The node as the server sees it. Every method but one answers from memory at
+fn fixed_peers() -> PeerChangeError {
+    PeerChangeError::Unavailable(
+        "this node takes its peers from the file of known nodes only".to_owned(),
+    )
+}
+
+/// The node as the server sees it. Every method that is not `async` answers from memory at
 /// once; stores and executors are used from worker threads.
 #[async_trait::async_trait]
 pub trait NodeView: Send + Sync + 'static {
@@ -114,6 +151,44 @@ pub trait NodeView: Send + Sync + 'static {
 
     /// Peers connected now.
     fn peers(&self) -> Vec<PeerSummary>;
+
+    /// Name of a node for people, from the file of known nodes.
+    fn name_of(&self, _key: &NodePublicKey) -> Option<String> {
+        None
+    }
+
+    /// Where a node listens, from the file of known nodes: a connection that came
+    /// in does not tell.
+    fn listen_address_of(&self, _key: &NodePublicKey) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Dials an admitted node from now on, until this node stops; true if it was
+    /// not dialled there before.
+    ///
+    /// # Errors
+    /// See [`PeerChangeError`].
+    async fn add_peer(
+        &self,
+        _key: NodePublicKey,
+        _addresses: Vec<SocketAddr>,
+    ) -> Result<bool, PeerChangeError> {
+        Err(fixed_peers())
+    }
+
+    /// Closes the links to a node and dials it no more, until this node stops;
+    /// true if it was dialled or connected.
+    ///
+    /// # Errors
+    /// See [`PeerChangeError`].
+    async fn remove_peer(&self, _key: NodePublicKey) -> Result<bool, PeerChangeError> {
+        Err(fixed_peers())
+    }
+
+    /// Folder of the node's data, where it has one.
+    fn data_dir(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Progress of a catch-up, `None` when the node is at the head.
     fn sync_progress(&self) -> Option<SyncProgress>;

@@ -70,6 +70,15 @@ impl Registry {
         self.in_lane(name, Lane::Scan, method)
     }
 
+    /// A method that executes transactions again.
+    pub(crate) fn trace<T: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        method: Method<T>,
+    ) -> Result<(), RegisterMethodError> {
+        self.in_lane(name, Lane::Trace, method)
+    }
+
     fn in_lane<T: Serialize + 'static>(
         &mut self,
         name: &'static str,

@@ -21,8 +21,9 @@ use tokio::{
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::{
-    AllowedOrigins, NodeView, RpcConfig, RpcError, context::Context, eth, landing::LandingLayer,
-    medina, net, registry::Registry, rpc_modules, txpool, web3,
+    AllowedOrigins, NodeView, RpcConfig, RpcError, admin, browser::MarkWebPages, context::Context,
+    eth, istanbul, landing::LandingLayer, medina, net, qbft, raft, registry::Registry, rpc_modules,
+    traces, txpool, validators, web3,
 };
 
 /// A running server. It stops when the last clone of this is dropped.
@@ -72,7 +73,8 @@ pub async fn start(
     let middleware = tower::ServiceBuilder::new()
         .layer(cors(&config.origins)?)
         .layer(host_filter(config.hosts.as_deref())?)
-        .layer(LandingLayer);
+        .layer(LandingLayer)
+        .layer(MarkWebPages);
     let server_config = server_config(&config);
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let listener = listener.into_std().map_err(failed)?;
@@ -96,12 +98,20 @@ pub async fn start(
 
 /// Every method of the server.
 pub(crate) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMethodError> {
+    let serves_admin = context.config.admin;
+    let serves_tracing = context.config.tracing;
     let mut registry = Registry::new(context);
+    admin::register(&mut registry, serves_admin)?;
     eth::register(&mut registry)?;
+    istanbul::register(&mut registry)?;
     medina::register(&mut registry)?;
     net::register(&mut registry)?;
+    qbft::register(&mut registry)?;
+    raft::register(&mut registry)?;
     rpc_modules::register(&mut registry)?;
+    traces::register(&mut registry, serves_tracing)?;
     txpool::register(&mut registry)?;
+    validators::register(&mut registry)?;
     web3::register(&mut registry)?;
     Ok(registry.module)
 }

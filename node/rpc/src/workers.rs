@@ -1,7 +1,7 @@
 //! Bounded threads for work that blocks: disk reads and EVM runs.
 //!
-//! Three lanes. Reads are short and many; EVM runs and scans over many blocks are
-//! long and few. A full lane makes callers wait, a full waiting room turns them
+//! Four lanes. Reads are short and many; EVM runs and scans over many blocks are
+//! long and few; traces are longest, take the most memory and are fewest. A full lane makes callers wait, a full waiting room turns them
 //! away, and neither touches another lane or the event loop.
 
 use jsonrpsee::types::ErrorObjectOwned;
@@ -20,6 +20,8 @@ pub(crate) enum Lane {
     Compute,
     /// A look at many blocks: logs, fee history.
     Scan,
+    /// Transactions executed again under a tracer.
+    Trace,
 }
 
 /// One lane: threads at work, and callers that wait for one.
@@ -45,10 +47,12 @@ pub(crate) struct Workers {
     read: Places,
     compute: Places,
     scan: Places,
+    trace: Places,
 }
 
 impl Workers {
-    /// Lanes with this many threads for computations, and as many for scans.
+    /// Lanes with this many threads for computations, as many for scans, and half
+    /// as many for traces.
     #[must_use]
     pub(crate) fn new(computing: usize) -> Self {
         let few = computing.clamp(1, limits::RPC_READERS_MAX);
@@ -56,6 +60,7 @@ impl Workers {
             read: Places::new(limits::RPC_READERS_MAX),
             compute: Places::new(few),
             scan: Places::new(few),
+            trace: Places::new(few.div_ceil(2)),
         }
     }
 
@@ -80,6 +85,7 @@ impl Workers {
             Lane::Read => &self.read,
             Lane::Compute => &self.compute,
             Lane::Scan => &self.scan,
+            Lane::Trace => &self.trace,
         };
         let _place = places
             .waiting

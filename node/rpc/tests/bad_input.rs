@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use support::*;
 
 /// One of each method, for input that ought to fail.
-const METHODS: [&str; 30] = [
+const METHODS: [&str; 46] = [
     "eth_call",
     "eth_estimateGas",
     "eth_createAccessList",
@@ -45,6 +45,22 @@ const METHODS: [&str; 30] = [
     "web3_sha3",
     "eth_getRawTransactionByHash",
     "eth_getHeaderByNumber",
+    "qbft_proposeValidatorVote",
+    "qbft_discardValidatorVote",
+    "qbft_getPendingVotes",
+    "qbft_getSignerMetrics",
+    "qbft_getValidatorsByBlockNumber",
+    "qbft_getValidatorsByBlockHash",
+    "istanbul_getSnapshot",
+    "istanbul_getSnapshotAtHash",
+    "istanbul_getValidators",
+    "istanbul_getSignersFromBlock",
+    "istanbul_status",
+    "istanbul_isValidator",
+    "raft_getRaftId",
+    "raft_removePeer",
+    "admin_addPeer",
+    "admin_removePeer",
 ];
 
 async fn is_alive(rpc: &Rpc) -> bool {
@@ -327,7 +343,7 @@ async fn no_arguments_whatever_break_the_server() {
         0..METHODS.len(),
         proptest::collection::vec(argument(), 0..4),
     );
-    for id in 0..600 {
+    for id in 0..900 {
         let (method, params) = request.new_tree(&mut runner).unwrap().current();
         let method = METHODS[method];
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });

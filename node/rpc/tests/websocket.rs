@@ -117,7 +117,11 @@ async fn syncing_is_told_at_once_and_on_change() {
     let mut syncing = subscribe(&client, vec![json!("syncing")]).await;
     assert_eq!(next(&mut syncing).await, json!(false));
     let (starting, highest) = (medina_types::Height(0), medina_types::Height(9));
-    *rpc.node.syncing.lock() = Some(medina_rpc::SyncProgress { starting, highest });
+    *rpc.node.syncing.lock() = Some(medina_rpc::SyncProgress {
+        starting,
+        highest,
+        blocks_per_second: None,
+    });
     let status = announced(&mut syncing, async { rpc.node.mine() }).await;
     assert_eq!(
         (&status["syncing"], &status["status"]["highestBlock"]),

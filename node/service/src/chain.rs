@@ -2,18 +2,29 @@
 //!
 //! Only the consensus driver writes; everybody else reads or listens.
 
-use crate::{clock::Clock, organisations::Organisations};
+use crate::{clock::Clock, organisations::Organisations, permissions::NodePermissions};
 use alloy_primitives::{Address, B256, U256};
 use medina_execution::{ExecutedBlock, Executor, InvalidBlock};
 use medina_pool::{AccountView, BlockUpdate, IncludedTransaction, Pool, PoolError};
 use medina_rpc::CommittedBlock;
 use medina_storage::{BlockCommit, Head, StateReader as _, StorageError, Store, SyncMode};
-use medina_types::{Certificate, ChainSpec, Height, SealedBlock, StateChanges};
-use std::sync::Arc;
+use medina_types::{
+    Certificate, ChainSpec, ConsensusEngine, Height, SealedBlock, StateChanges, wire::PeerStatus,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokio::sync::{broadcast, watch};
 
 /// Committed blocks that a slow subscriber may lag behind before it loses some.
 const COMMITTED_BLOCKS_BUFFERED: usize = 1024;
+/// Blocks below the head whose certificates are looked through at the start:
+/// Raft completes them within moments, so older ones are complete.
+const UNCERTIFIED_BLOCKS_MAX: u64 = 256;
 
 /// Shared parts of a running node. Cheap to clone.
 #[derive(Clone)]
@@ -23,8 +34,11 @@ pub(crate) struct Chain {
     pub(crate) executor: Arc<Executor>,
     pub(crate) pool: Pool,
     pub(crate) clock: Clock,
+    pub(crate) permissions: Arc<NodePermissions>,
     organisations: Arc<Organisations>,
     head: Arc<watch::Sender<Height>>,
+    /// Height up to which every block has the certificate of a quorum.
+    certified: Arc<AtomicU64>,
     committed: broadcast::Sender<Arc<CommittedBlock>>,
 }
 
@@ -39,7 +53,9 @@ impl Chain {
     ) -> Self {
         let head = Arc::new(watch::Sender::new(store.head().height));
         let (committed, _) = broadcast::channel(COMMITTED_BLOCKS_BUFFERED);
-        Self {
+        let permissions = NodePermissions::new(store.clone(), executor.clone());
+        let chain = Self {
+            permissions: Arc::new(permissions),
             spec,
             store,
             executor,
@@ -47,13 +63,81 @@ impl Chain {
             clock,
             organisations,
             head,
+            certified: Arc::default(),
             committed,
-        }
+        };
+        chain.find_certified();
+        chain
     }
 
     /// Current head of the chain.
     pub(crate) fn head(&self) -> Arc<Head> {
         self.store.head()
+    }
+
+    /// What peers are told of this chain: its highest block that they can have
+    /// from us, with proof. With QBFT that is the head.
+    pub(crate) fn status(&self) -> PeerStatus {
+        let head = self.head();
+        let genesis = self.spec.genesis_hash;
+        let certified = self.certified();
+        if certified >= head.height {
+            return PeerStatus::new(genesis, head.height, head.hash);
+        }
+        let hash = self.store.hash_of_number(certified).ok().flatten();
+        PeerStatus::new(genesis, certified, hash.unwrap_or(genesis))
+    }
+
+    fn certified(&self) -> Height {
+        match self.spec.consensus.engine {
+            ConsensusEngine::Qbft => self.head().height,
+            ConsensusEngine::Raft => Height(self.certified.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Whether a stored block has the signatures of a quorum.
+    pub(crate) fn is_certified(&self, height: Height) -> Result<bool, StorageError> {
+        let context = self.store.context_at(height)?;
+        let certificate = self.store.certificate(height)?;
+        Ok(context.zip(certificate).is_some_and(|(context, proof)| {
+            let engine = self.spec.consensus.engine;
+            proof.signatures().len() >= engine.quorum(&context.validators)
+        }))
+    }
+
+    /// Looks for the first of the last blocks that lacks its certificate.
+    fn find_certified(&self) {
+        let head = self.store.head().height;
+        let lowest = head.0.saturating_sub(UNCERTIFIED_BLOCKS_MAX);
+        self.certified.store(lowest, Ordering::Release);
+        self.advance_certified();
+    }
+
+    /// Counts on over the blocks that have their certificate by now. One that
+    /// cannot be read is not handed out.
+    fn advance_certified(&self) {
+        if self.spec.consensus.engine == ConsensusEngine::Qbft {
+            return;
+        }
+        let head = self.head().height;
+        let mut certified = self.certified();
+        while certified < head && self.is_certified(certified.next()).unwrap_or(false) {
+            certified = certified.next();
+        }
+        self.certified.store(certified.0, Ordering::Release);
+    }
+
+    /// Stores the complete certificate of a committed block; true when peers can
+    /// have more blocks from us than before.
+    pub(crate) fn certify(
+        &self,
+        height: Height,
+        certificate: &Certificate,
+    ) -> Result<bool, StorageError> {
+        self.store.put_certificate(height, certificate)?;
+        let before = self.certified();
+        self.advance_certified();
+        Ok(self.certified() > before)
     }
 
     /// Height of the head, with changes to wait for.
@@ -69,7 +153,19 @@ impl Chain {
     /// Executes a proposed or imported block on the head; signatures that the
     /// pool has checked are not checked again.
     pub(crate) fn validate(&self, block: &SealedBlock) -> Result<ExecutedBlock, InvalidBlock> {
-        let known = |hash: &B256| self.pool.sender_of(hash);
+        self.validate_with(block, &HashMap::new())
+    }
+
+    /// The same with senders that were recovered before, by transaction.
+    pub(crate) fn validate_with(
+        &self,
+        block: &SealedBlock,
+        senders: &HashMap<B256, Address>,
+    ) -> Result<ExecutedBlock, InvalidBlock> {
+        let known = |hash: &B256| {
+            let sender = senders.get(hash).copied();
+            sender.or_else(|| self.pool.sender_of(hash))
+        };
         self.executor
             .validate(&self.store, &self.head(), block, known)
     }
@@ -106,6 +202,7 @@ impl Chain {
             consensus_record,
             sync,
         })?;
+        self.advance_certified();
         self.follow(
             CommittedBlock {
                 block,
@@ -118,6 +215,7 @@ impl Chain {
 
     fn follow(&self, committed: CommittedBlock, changes: &StateChanges) {
         self.organisations.on_block(changes);
+        self.permissions.on_block(changes);
         let included = included(&committed);
         let changed: Vec<_> = changes.accounts.keys().copied().collect();
         let update = BlockUpdate {

@@ -80,6 +80,12 @@ pub struct RpcSection {
     /// Origins that browsers may call from; `*` for any.
     #[serde(default = "any_origin")]
     pub cors_origins: Vec<String>,
+    /// Whether the `admin` namespace is served; by default on loopback only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<bool>,
+    /// Whether `debug`, `trace` and `ots` are served; by default on loopback only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<bool>,
 }
 
 /// Where something listens.

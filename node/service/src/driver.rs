@@ -6,19 +6,23 @@
 //! allows leaves. Blocks are built and executed on blocking threads; their
 //! results come back as facts.
 
+mod importing;
+
+pub(crate) use importing::{ImportBlock, ImportError, ImportResult};
+
 use crate::{
     blocks::{self, Refusal},
     chain::Chain,
+    clock::{ClockWatch, Doubt},
     fatal::Fatal,
     links::Links,
 };
 use alloy_primitives::B256;
 use medina_consensus::{Engine, EngineStatus, HeadInfo, Input, Output, Timer};
 use medina_execution::ExecutedBlock;
-use medina_storage::SyncMode;
+use medina_storage::{Head, SyncMode};
 use medina_types::{
-    Certificate, CertificateError, Height, NodePublicKey, Round, SealedBlock,
-    wire::{PeerMessage, PeerStatus},
+    Certificate, Height, NodePublicKey, Round, SealedBlock, ValidatorSet, wire::PeerMessage,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -35,8 +39,6 @@ const COMPLETIONS_LENGTH: usize = 64;
 /// Executed blocks kept for their commit; beyond it a decided block is executed
 /// again. One height knows a few, unless rounds change for hours.
 const EXECUTED_BLOCKS_MAX: usize = 16;
-/// Time between syncs of the disk while blocks are imported in bulk.
-const IMPORT_SYNC_PERIOD_MS: u64 = 100;
 
 /// Something for the driver.
 pub(crate) enum DriverInput {
@@ -44,29 +46,9 @@ pub(crate) enum DriverInput {
     Fact(Input),
     /// Certified blocks that follow the head, from sync.
     Import {
-        blocks: Vec<(SealedBlock, Certificate)>,
+        blocks: Vec<ImportBlock>,
         reply: oneshot::Sender<ImportResult>,
     },
-}
-
-/// Height reached, or why the blocks were refused.
-pub(crate) type ImportResult = Result<Height, ImportError>;
-
-/// Why imported blocks were refused. The peer that sent them was wrong, except
-/// for [`ImportError::Stopped`].
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ImportError {
-    #[error("block {got} does not follow the head {head}")]
-    NotNext { got: Height, head: Height },
-    #[error("block {height}: {source}")]
-    BadCertificate {
-        height: Height,
-        source: CertificateError,
-    },
-    #[error("block {0} came with a body that its header does not name")]
-    OtherBody(Height),
-    #[error("the node is stopping")]
-    Stopped,
 }
 
 enum Completion {
@@ -81,9 +63,21 @@ enum Completion {
     },
     /// `None`: it was executed here before.
     CheckedDecided {
+        height: Height,
         hash: B256,
         result: Result<Option<Box<ExecutedBlock>>, Refusal>,
     },
+}
+
+/// What was written since the last synced write. Blocks imported in bulk may wait
+/// for a while: a crash loses the last of them, and they are fetched again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Unsynced {
+    #[default]
+    Nothing,
+    Blocks,
+    /// The record too: before anything leaves, it must be on the disk.
+    Record,
 }
 
 /// How other tasks reach the driver. Cheap to clone.
@@ -106,7 +100,7 @@ impl DriverHandle {
     }
 
     /// Imports certified blocks that follow the head.
-    pub(crate) async fn import(&self, blocks: Vec<(SealedBlock, Certificate)>) -> ImportResult {
+    pub(crate) async fn import(&self, blocks: Vec<ImportBlock>) -> ImportResult {
         let (reply, answer) = oneshot::channel();
         let input = DriverInput::Import { blocks, reply };
         self.inbox
@@ -123,6 +117,8 @@ pub(crate) struct Driver {
     engine: Box<dyn Engine>,
     links: Arc<dyn Links>,
     own_key: NodePublicKey,
+    /// Validators of the next height, as the engine knows them.
+    validators: Arc<ValidatorSet>,
     stop: watch::Receiver<bool>,
     status: watch::Sender<EngineStatus>,
     sync_wanted: Arc<Notify>,
@@ -136,7 +132,10 @@ pub(crate) struct Driver {
     work_waiting: bool,
     work_at_ms: Option<u64>,
     last_disk_sync_ms: u64,
+    /// What is written but perhaps not on the disk yet.
+    unsynced: Unsynced,
     last_commit_ms: u64,
+    clock_watch: ClockWatch,
 }
 
 impl Driver {
@@ -156,7 +155,9 @@ impl Driver {
             inbox: sender,
             work: work.clone(),
         };
+        let validators = Arc::new(chain.head().context.validators.clone());
         let driver = Self {
+            validators,
             chain,
             engine,
             links,
@@ -174,7 +175,9 @@ impl Driver {
             work_waiting: false,
             work_at_ms: None,
             last_disk_sync_ms: 0,
+            unsynced: Unsynced::default(),
             last_commit_ms: 0,
+            clock_watch: ClockWatch::default(),
         };
         (driver, handle, status_seen)
     }
@@ -203,7 +206,8 @@ impl Driver {
     }
 
     fn sleep_until_timer(&self) -> impl Future<Output = ()> + use<> {
-        let next = self.timers.values().copied().chain(self.work_at_ms).min();
+        let others = self.work_at_ms.into_iter().chain(self.disk_sync_at_ms());
+        let next = self.timers.values().copied().chain(others).min();
         let now_ms = self.chain.clock.now_ms();
         async move {
             match next {
@@ -229,6 +233,9 @@ impl Driver {
         }
         if self.work_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             self.look_for_work()?;
+        }
+        if self.disk_sync_at_ms().is_some_and(|at_ms| at_ms <= now_ms) {
+            tokio::task::block_in_place(|| self.sync_disk())?;
         }
         Ok(())
     }
@@ -300,13 +307,21 @@ impl Driver {
                 }
                 self.feed(Input::BlockChecked { hash, valid })
             }
-            Completion::CheckedDecided { hash, result } => {
+            Completion::CheckedDecided {
+                height,
+                hash,
+                result,
+            } => {
                 let valid = match result {
                     Ok(executed) => {
                         executed
                             .into_iter()
                             .for_each(|executed| self.remember(executed));
                         true
+                    }
+                    // Sync brought the height meanwhile: what is there was decided.
+                    Err(_) if height <= self.chain.head().height => {
+                        self.chain.store.hash_of_number(height)? == Some(hash)
                     }
                     Err(Refusal::Invalid(error)) if !error.is_our_fault() => {
                         warn!(%hash, %error, "a block of the log is invalid");
@@ -345,15 +360,17 @@ impl Driver {
 
     fn carry_out(&mut self, order: Output) -> Result<(), Fatal> {
         match order {
-            Output::Persist { record } => {
-                let store = &self.chain.store;
-                tokio::task::block_in_place(|| store.put_consensus_record(&record))?;
-            }
+            Output::Persist { .. } if self.is_persisted_again() => {}
+            Output::Persist { record } => self.persist(&record)?,
             // A message without a link is lost; the engine repeats itself.
             Output::Send { to, bytes } => {
+                self.sync_record()?;
                 self.links.send_to_all(&[to], PeerMessage::Consensus(bytes));
             }
-            Output::Broadcast { bytes } => self.broadcast(bytes),
+            Output::Broadcast { bytes } => {
+                self.sync_record()?;
+                self.broadcast(bytes);
+            }
             Output::SetTimer { timer, after } => {
                 let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
                 let due_ms = self.chain.clock.now_ms().saturating_add(after_ms);
@@ -378,8 +395,10 @@ impl Driver {
                 height,
                 certificate,
             } => {
-                let store = &self.chain.store;
-                tokio::task::block_in_place(|| store.put_certificate(height, &certificate))?;
+                let certify = || self.chain.certify(height, &certificate);
+                if tokio::task::block_in_place(certify)? {
+                    self.announce();
+                }
             }
             Output::EntryRefused { index, reason } => {
                 metrics::counter!("medina_consensus_entries_refused_total").increment(1);
@@ -397,6 +416,19 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Whether another record comes before anything can leave that this one allows:
+    /// blocks imported in bulk would else sync the disk for every height passed.
+    fn is_persisted_again(&self) -> bool {
+        let leads_nowhere = |order: &&Output| {
+            matches!(
+                order,
+                Output::SetTimer { .. } | Output::CancelTimer { .. } | Output::SyncNeeded { .. }
+            )
+        };
+        let next = self.orders.iter().find(|order| !leads_nowhere(order));
+        matches!(next, Some(Output::Persist { .. }))
     }
 
     fn broadcast(&self, bytes: Vec<u8>) {
@@ -482,13 +514,14 @@ impl Driver {
     /// Executes a block of the replicated log. What was built or checked here
     /// before is not executed again.
     fn check_decided(&self, block: SealedBlock) {
-        let (chain, hash) = (self.chain.clone(), block.hash());
+        let (chain, height, hash) = (self.chain.clone(), block.height(), block.hash());
         let is_known = self.executed.contains_key(&hash);
         let job = move || match is_known {
             true => Ok(None),
             false => blocks::check(&chain, &block, false).map(|executed| Some(Box::new(executed))),
         };
         self.spawn_job(job, move |result| Completion::CheckedDecided {
+            height,
             hash,
             result: result.unwrap_or(Err(Refusal::Failed)),
         });
@@ -501,7 +534,11 @@ impl Driver {
         record: Option<Vec<u8>>,
     ) -> Result<(), Fatal> {
         if block.height() <= self.chain.head().height {
-            return Ok(());
+            // Sync was faster; what the record says of votes and log still counts.
+            return match record {
+                Some(record) => self.persist(&record),
+                None => Ok(()),
+            };
         }
         let executed = match self.executed.remove(&block.hash()) {
             Some(executed) => *executed,
@@ -532,7 +569,15 @@ impl Driver {
         let header = executed.block.header();
         let (height, gas, time_s) = (header.number, header.gas_used, header.timestamp);
         let (hash, transactions) = (executed.block.hash(), executed.block.senders.len());
+        if let Some(reason) = &executed.validators_refused {
+            warn!(height, %reason, "the Permissioning contract names validators that cannot be used: the set stays");
+        }
         self.chain.commit(executed, certificate, record, sync)?;
+        self.unsynced = match sync {
+            SyncMode::Synced => Unsynced::Nothing,
+            SyncMode::Deferred if self.unsynced == Unsynced::Nothing => Unsynced::Blocks,
+            SyncMode::Deferred => self.unsynced,
+        };
         let now_ms = self.chain.clock.now_ms();
         let since_ms = now_ms.saturating_sub(std::mem::replace(&mut self.last_commit_ms, now_ms));
         metrics::histogram!("medina_chain_block_interval_seconds").record(since_ms as f64 / 1e3);
@@ -544,17 +589,45 @@ impl Driver {
         match sync {
             SyncMode::Synced => {
                 info!(height, %hash, transactions, gas, %round, signers, "block committed");
+                self.watch_clock(time_s);
             }
             SyncMode::Deferred => debug!(height, %hash, transactions, gas, "block imported"),
         }
         Ok(())
     }
 
+    /// A clock that is off shows in the times of live blocks.
+    fn watch_clock(&mut self, block_s: u64) {
+        let clock_s = self.chain.clock.unix_seconds();
+        let tolerance_s = self.chain.spec.consensus.clock_tolerance.as_secs();
+        match self.clock_watch.on_block(block_s, clock_s, tolerance_s) {
+            Some(Doubt::Behind(seconds)) => warn!(
+                seconds,
+                "this machine's clock is behind the times of the last blocks: set it, or proposals of others will be refused here"
+            ),
+            Some(Doubt::Ahead(seconds)) => warn!(
+                seconds,
+                "this machine's clock is ahead of the times of the last blocks: set it, or proposals of this node will be refused"
+            ),
+            None => {}
+        }
+    }
+
+    /// Gossip may be lost and consensus tells the validators; to the others our
+    /// word is also sent directly, so that a follower is a moment behind at most.
     fn announce(&self) {
+        let status = self.chain.status();
+        self.links.announce_head(status);
         let head = self.chain.head();
-        let genesis = self.chain.spec.genesis_hash;
-        self.links
-            .announce_head(PeerStatus::new(genesis, head.height, head.hash));
+        let validators = &head.context.validators;
+        let follows = |key: &NodePublicKey| validators.index_of_key(key).is_none();
+        let peers = self.links.peers().into_iter();
+        let behind = peers.filter(|peer| peer.status.height < status.height);
+        let followers: Vec<_> = behind.map(|peer| peer.key).filter(follows).collect();
+        if !followers.is_empty() {
+            self.links
+                .send_to_all(&followers, PeerMessage::Status(status));
+        }
     }
 
     /// Tells the engine about the new head; its orders join the queue.
@@ -575,6 +648,7 @@ impl Driver {
             context: head.context.clone(),
         };
         self.orders.extend(self.engine.handle(now_ms, decided));
+        self.greet_new_validators(&head);
         self.work_waiting = self.is_work_waiting();
         let work = Input::WorkWaiting {
             waiting: self.work_waiting,
@@ -583,71 +657,29 @@ impl Driver {
         Ok(())
     }
 
-    /// Imports certified blocks; an error says what is wrong with them.
-    fn import(&mut self, blocks: Vec<(SealedBlock, Certificate)>) -> Result<ImportResult, Fatal> {
-        let mut result = Ok(());
-        for (block, certificate) in blocks {
-            if *self.stop.borrow() {
-                result = Err(ImportError::Stopped);
-                break;
-            }
-            result = tokio::task::block_in_place(|| self.import_one(&block, &certificate))?;
-            if result.is_err() {
-                break;
-            }
+    /// A peer that has become a validator was connected long before: what it was
+    /// sent until now passed it by, as on a new link.
+    fn greet_new_validators(&mut self, head: &Head) {
+        let set = &head.context.validators;
+        // At genesis peers with blocks were kept from the engine: see `peers`.
+        let leaves_genesis = head.height == Height::GENESIS.next();
+        if *set == *self.validators && !leaves_genesis {
+            return;
         }
-        tokio::task::block_in_place(|| self.chain.store.flush())?;
-        self.announce();
-        while let Some(order) = self.orders.pop_front() {
-            self.carry_out(order)?;
+        let former = std::mem::replace(&mut self.validators, Arc::new(set.clone()));
+        let (before, now) = (former.len(), set.len());
+        if *set != *former {
+            info!(before, now, "the set of validators changed");
         }
-        self.status.send_replace(self.engine.status());
-        Ok(result.map(|()| self.chain.head().height))
-    }
-
-    fn import_one(
-        &mut self,
-        block: &SealedBlock,
-        certificate: &Certificate,
-    ) -> Result<Result<(), ImportError>, Fatal> {
-        let head = self.chain.head();
-        let height = block.height();
-        if height <= head.height {
-            return Ok(Ok(()));
+        let peers = self.links.peers();
+        let is_new = |key: &NodePublicKey| {
+            let was_there = former.index_of_key(key).is_some() && !leaves_genesis;
+            set.index_of_key(key).is_some() && !was_there
+        };
+        for peer in peers.into_iter().map(|peer| peer.key).filter(is_new) {
+            let now_ms = self.chain.clock.now_ms();
+            let greeting = Input::PeerConnected { peer };
+            self.orders.extend(self.engine.handle(now_ms, greeting));
         }
-        if height != head.height.next() {
-            return Ok(Err(ImportError::NotNext {
-                got: height,
-                head: head.height,
-            }));
-        }
-        let genesis = self.chain.spec.genesis_hash;
-        let validators = &head.context.validators;
-        let engine = self.chain.spec.consensus.engine;
-        if let Err(source) = certificate.verify(genesis, height, block.hash(), validators, engine) {
-            return Ok(Err(ImportError::BadCertificate { height, source }));
-        }
-        // The certificate names the header; whoever sent the block chose the body.
-        if !block.is_body_of_header() {
-            return Ok(Err(ImportError::OtherBody(height)));
-        }
-        // From here on it is a quorum's block, and not the sender's fault.
-        let executed = self.chain.validate(block).map_err(|error| {
-            let reason = error.to_string();
-            Fatal::CertifiedBlockInvalid { height, reason }
-        })?;
-        self.finish(executed, certificate, None, SyncMode::Deferred)?;
-        self.sync_disk_now_and_then()?;
-        self.decided()?;
-        Ok(Ok(()))
-    }
-
-    fn sync_disk_now_and_then(&mut self) -> Result<(), Fatal> {
-        let now_ms = self.chain.clock.now_ms();
-        if now_ms.saturating_sub(self.last_disk_sync_ms) >= IMPORT_SYNC_PERIOD_MS {
-            self.last_disk_sync_ms = now_ms;
-            self.chain.store.flush()?;
-        }
-        Ok(())
     }
 }

@@ -18,12 +18,14 @@ mod chain;
 mod clock;
 mod config;
 mod driver;
+mod engine;
 mod fatal;
 mod links;
 mod monitoring;
 mod node;
 mod organisations;
 mod peers;
+mod permissions;
 mod sync;
 mod telemetry;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{chain::Chain, node::NodeError, telemetry};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use medina_consensus::EngineStatus;
+use medina_consensus::{EngineStatus, RaftRole};
 use medina_network::NetworkHandle;
 use medina_types::{Height, NodePublicKey};
 use serde_json::{Value, json};
@@ -56,6 +56,16 @@ pub(crate) async fn run(
 async fn metrics(State(monitoring): State<Arc<Monitoring>>) -> String {
     let status = monitoring.status.borrow().clone();
     metrics::gauge!("medina_consensus_round").set(f64::from(status.round.0));
+    metrics::gauge!("medina_consensus_votes").set(f64::from(u8::from(status.votes)));
+    let head = monitoring.chain.head();
+    metrics::gauge!("medina_consensus_validators").set(head.context.validators.len() as f64);
+    if let Some(raft) = &status.raft {
+        metrics::gauge!("medina_raft_term").set(raft.term as f64);
+        metrics::gauge!("medina_raft_committed").set(raft.committed as f64);
+        metrics::gauge!("medina_raft_applied").set(raft.applied as f64);
+        let leads = raft.role == RaftRole::Leader;
+        metrics::gauge!("medina_raft_leads").set(f64::from(u8::from(leads)));
+    }
     metrics::gauge!("medina_network_peers").set(monitoring.network.peers().len() as f64);
     let pool = monitoring.chain.pool.status();
     metrics::gauge!("medina_pool_transactions", "state" => "executable")
@@ -76,7 +86,7 @@ async fn readiness(State(monitoring): State<Arc<Monitoring>>) -> (StatusCode, Js
         .iter()
         .filter(|peer| validators.index_of_key(&peer.key).is_some())
         .count();
-    let quorum = validators.quorum();
+    let quorum = monitoring.chain.spec.consensus.engine.quorum(validators);
     // A follower hears of blocks through anybody; a validator makes them with a
     // quorum, and at genesis votes only once it has met one.
     let needed = if is_validator { quorum } else { quorum.min(2) };
@@ -98,7 +108,7 @@ async fn readiness(State(monitoring): State<Arc<Monitoring>>) -> (StatusCode, Js
 }
 
 /// The highest height that more peers claim than may lie, if there are so many.
-fn believable_height(mut claimed: Vec<Height>, liars_max: usize) -> Height {
+pub(crate) fn believable_height(mut claimed: Vec<Height>, liars_max: usize) -> Height {
     claimed.sort_unstable_by_key(|height| std::cmp::Reverse(*height));
     let index = liars_max.min(claimed.len().saturating_sub(1));
     claimed.get(index).copied().unwrap_or(Height::GENESIS)

@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     config::{ConfigError, NodeConfig},
     driver::Driver,
+    engine::engine,
     fatal::Fatal,
     links::Links,
     monitoring::{self, Monitoring},
@@ -16,14 +17,14 @@ use crate::{
     transactions::{self, Transactions},
     view::View,
 };
-use medina_consensus::{Ed25519Crypto, HeadInfo, Qbft, QbftConfig, RecordError};
+use medina_consensus::{Engine, RecordError};
 use medina_execution::Executor;
 use medina_genesis::{GenesisError, LoadedGenesis};
 use medina_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
 use medina_pool::{Pool, PoolConfig};
 use medina_rpc::{AllowedOrigins, RpcConfig, RpcError, RpcServerHandle};
 use medina_storage::{OpenOptions, StorageError, Store};
-use medina_types::{ConsensusEngine, NodePublicKey, NodeSecretKey};
+use medina_types::{NodePublicKey, NodeSecretKey};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
@@ -67,11 +68,9 @@ pub enum NodeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The engine asked for is not there.
-    #[error(
-        "this chain's genesis asks for the {0:?} engine, which this version does not have; use qbft"
-    )]
-    UnsupportedEngine(ConsensusEngine),
+    /// The system gave no random bytes, which name a node that lost its disk.
+    #[error("the system's random source does not answer: {0}")]
+    NoRandomness(String),
     /// Test accounts hold roles, so that anybody could act as them.
     #[error(
         "the well-known test accounts hold funds and roles on this chain, so JSON-RPC stays on loopback; {0} is not: listen on 127.0.0.1, or make the network with --admin ADDRESS"
@@ -112,14 +111,15 @@ impl Node {
         check_exposure(config, genesis)?;
         telemetry::metrics();
         let chain = open_chain(config, genesis)?;
+        let own_key = key.public_key();
         let admission = Arc::new(Admission::new(
             chain.clone(),
             config.known_nodes.clone(),
             genesis.nodes().to_vec(),
+            own_key,
         )?);
         let metrics_listener = monitoring::bind(config.metrics.listen).await?;
         let engine = engine(config, &chain, &key)?;
-        let own_key = key.public_key();
         let peers = admission.peers();
         let network_config = NetworkConfig {
             secret: key,
@@ -200,36 +200,6 @@ fn open_chain(config: &NodeConfig, genesis: &LoadedGenesis) -> Result<Chain, Nod
     ))
 }
 
-fn engine(config: &NodeConfig, chain: &Chain, key: &NodeSecretKey) -> Result<Qbft, NodeError> {
-    let parameters = chain.spec.consensus;
-    if parameters.engine != ConsensusEngine::Qbft {
-        return Err(NodeError::UnsupportedEngine(parameters.engine));
-    }
-    let head = chain.head();
-    let record = chain.store.consensus_record()?;
-    let own_key = key.public_key();
-    let validator = head.context.validators.index_of_key(&own_key);
-    let validator = validator.and_then(|index| head.context.validators.get(index));
-    let qbft = QbftConfig {
-        genesis_hash: chain.spec.genesis_hash,
-        own_key,
-        operator: validator
-            .map(|validator| validator.operator)
-            .unwrap_or_default(),
-        parameters,
-        observe_only: record.is_none(),
-        accept_lost_record: config.consensus.vote_without_record,
-    };
-    let info = HeadInfo {
-        height: head.height,
-        hash: head.hash,
-        timestamp_s: head.header.timestamp,
-        committed_at_ms: 0,
-    };
-    let crypto = Box::new(Ed25519Crypto::new(key.clone()));
-    Ok(Qbft::new(qbft, crypto, info, head.context.clone(), record)?)
-}
-
 struct Wiring<'a> {
     config: &'a NodeConfig,
     chain: Chain,
@@ -237,7 +207,7 @@ struct Wiring<'a> {
     network: NetworkHandle,
     events: NetworkEvents,
     metrics_listener: tokio::net::TcpListener,
-    engine: Qbft,
+    engine: Box<dyn Engine>,
     admission: Arc<Admission>,
 }
 
@@ -258,7 +228,7 @@ impl Wiring<'_> {
         let links: Arc<dyn Links> = Arc::new(network.clone());
         let (driver, driver_handle, status) = Driver::new(
             chain.clone(),
-            Box::new(engine),
+            engine,
             links.clone(),
             own_key,
             sync_wanted.clone(),
@@ -270,12 +240,15 @@ impl Wiring<'_> {
             chain.clone(),
             driver_handle.clone(),
             links,
+            own_key,
             sync_wanted.clone(),
         );
         let view = View {
             chain: chain.clone(),
             transactions: transactions.clone(),
             network: network.clone(),
+            admission: admission.clone(),
+            data_dir: config.data_dir.clone(),
             own_key,
             p2p: config.p2p.listen,
             status: status.clone(),
@@ -283,6 +256,8 @@ impl Wiring<'_> {
         };
         let mut rpc_config = RpcConfig::new(config.rpc.listen);
         rpc_config.origins = AllowedOrigins::from_list(&config.rpc.cors_origins);
+        rpc_config.admin = config.rpc.admin.unwrap_or(rpc_config.admin);
+        rpc_config.tracing = config.rpc.tracing.unwrap_or(rpc_config.tracing);
         let rpc = medina_rpc::start(rpc_config, Arc::new(view)).await?;
 
         let peers = Peers {

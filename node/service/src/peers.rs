@@ -3,7 +3,7 @@
 use crate::{chain::Chain, driver::DriverHandle, sync, transactions::Transactions};
 use medina_consensus::Input;
 use medina_network::{NetworkEvent, NetworkEvents};
-use medina_types::{Height, NodePublicKey, wire::PeerMessage};
+use medina_types::{ConsensusEngine, Height, NodePublicKey, wire::PeerMessage};
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::info;
@@ -40,7 +40,7 @@ impl Peers {
             NetworkEvent::PeerConnected { key, status } => {
                 info!(peer = %key, height = %status.height, "peer connected");
                 self.transactions.announce_to(key);
-                if self.counts_for_consensus(status.height) {
+                if self.is_raft() || self.counts_for_consensus(status.height) {
                     self.driver.fact(Input::PeerConnected { peer: key }).await;
                 }
                 self.sync_wanted.notify_one();
@@ -75,7 +75,11 @@ impl Peers {
         }
     }
 
-    /// A node at genesis may vote once it sees a quorum that is at genesis too;
+    fn is_raft(&self) -> bool {
+        self.chain.spec.consensus.engine == ConsensusEngine::Raft
+    }
+
+    /// With QBFT a node at genesis may vote once it sees a quorum that is at genesis too;
     /// a peer with blocks proves that the chain is not fresh and that this node
     /// has lost its data, so it must not help to form that quorum.
     fn counts_for_consensus(&self, height: Height) -> bool {
@@ -85,14 +89,11 @@ impl Peers {
     async fn on_message(&self, from: NodePublicKey, message: PeerMessage) {
         match message {
             PeerMessage::Consensus(bytes) => {
-                if self
-                    .chain
-                    .head()
-                    .context
-                    .validators
-                    .index_of_key(&from)
-                    .is_some()
-                {
+                let head = self.chain.head();
+                let validators = &head.context.validators;
+                // A Raft group and the validators of our head differ for moments,
+                // and a node that lost its disk asks to come back: the engine knows.
+                if self.is_raft() || validators.index_of_key(&from).is_some() {
                     self.driver
                         .fact(Input::MessageReceived { from, bytes })
                         .await;

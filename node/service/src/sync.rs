@@ -1,41 +1,43 @@
 //! Catching up: certified blocks from whoever is ahead, several peers at once.
 //!
-//! Blocks are downloaded in ranges, in parallel, and imported in order by the
-//! driver, which checks each certificate at full quorum and executes each
-//! block. A peer that sends wrong blocks or none loses the connection; one that
-//! does not answer is left alone for a while, longer each time, so that whoever
-//! boasts of blocks that it does not hand out holds nobody up.
+//! Blocks are downloaded in ranges, in parallel, checked as they come and
+//! imported in order by the driver, which executes each block and stands by it
+//! that each certificate holds a full quorum. A peer that sends wrong blocks
+//! loses the connection; one that does not answer, or slower than another that
+//! was asked after it, is left alone for a while, longer each time, so that
+//! whoever boasts of blocks that it does not hand out holds nobody up.
+
+mod download;
+mod plan;
+mod serve;
+
+pub(crate) use serve::serve;
 
 use crate::{
     chain::Chain,
     driver::{DriverHandle, ImportError},
     links::Links,
+    monitoring::believable_height,
 };
-use futures::{StreamExt as _, stream::FuturesOrdered};
-use medina_network::{NetworkError, PeerInfo};
-use medina_types::{
-    Certificate, Height, NodePublicKey, SealedBlock, limits,
-    wire::{CertifiedBlock, PeerMessage, PeerStatus, SyncRequest, SyncResponse},
+use download::Outcome;
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
 };
+use medina_network::PeerInfo;
+use medina_types::{Height, NodePublicKey, wire::PeerMessage};
 use parking_lot::Mutex;
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use plan::{Order, Plan, ReadyRange, Source};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
     time::MissedTickBehavior,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
-/// Ranges downloaded ahead of the import.
-const RANGES_IN_FLIGHT: usize = 4;
 /// How long consensus may take to deliver the very next block before it is fetched.
-const GRACE: Duration = Duration::from_millis(300);
+pub(crate) const GRACE: Duration = Duration::from_millis(300);
 /// How often the peers' heights are looked at without being told to.
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 /// How long a peer that did not answer is not asked again; doubles each time.
@@ -48,8 +50,19 @@ const PAUSE_MS_MAX: u64 = 10 * 60 * 1_000;
 pub(crate) struct SyncProgress {
     /// Height at which this run of catching up began.
     pub(crate) started_at: Height,
-    /// Highest height that a peer claims.
+    /// When it began, on the node's monotonic clock.
+    pub(crate) started_ms: u64,
+    /// Highest height that may be believed of what peers claim.
     pub(crate) target: Height,
+}
+
+impl SyncProgress {
+    /// Blocks per second since this run began, `None` in its first moments.
+    pub(crate) fn blocks_per_second(&self, head: Height, now_ms: u64) -> Option<f64> {
+        let elapsed_ms = now_ms.saturating_sub(self.started_ms);
+        let blocks = head.0.saturating_sub(self.started_at.0);
+        (elapsed_ms > 0 && blocks > 0).then(|| blocks as f64 * 1e3 / elapsed_ms as f64)
+    }
 }
 
 /// The task that catches up.
@@ -57,10 +70,9 @@ pub(crate) struct Sync {
     chain: Chain,
     driver: DriverHandle,
     links: Arc<dyn Links>,
+    own_key: NodePublicKey,
     wanted: Arc<Notify>,
     progress: watch::Sender<Option<SyncProgress>>,
-    /// Counts requests, so that every sweep begins with another peer.
-    turn: AtomicUsize,
     /// Peers that did not answer last time.
     silent: Mutex<BTreeMap<NodePublicKey, Pause>>,
 }
@@ -72,17 +84,15 @@ struct Pause {
     length_ms: u64,
 }
 
-struct Range {
-    peer: NodePublicKey,
-    request: SyncRequest,
-    answer: Result<SyncResponse, NetworkError>,
-}
+/// Result of an import, with who sent the blocks.
+type Imported = (NodePublicKey, Result<Height, ImportError>);
 
 impl Sync {
     pub(crate) fn new(
         chain: Chain,
         driver: DriverHandle,
         links: Arc<dyn Links>,
+        own_key: NodePublicKey,
         wanted: Arc<Notify>,
     ) -> (Self, watch::Receiver<Option<SyncProgress>>) {
         let (progress, seen) = watch::channel(None);
@@ -91,9 +101,9 @@ impl Sync {
                 chain,
                 driver,
                 links,
+                own_key,
                 wanted,
                 progress,
-                turn: AtomicUsize::new(0),
                 silent: Mutex::default(),
             },
             seen,
@@ -118,7 +128,7 @@ impl Sync {
         }
     }
 
-    /// Peers ahead of us that may be asked, the furthest first.
+    /// Peers ahead of us that may be asked.
     fn peers_ahead(&self) -> Vec<PeerInfo> {
         let head = self.chain.head().height;
         let now_ms = self.chain.clock.now_ms();
@@ -130,7 +140,6 @@ impl Sync {
             pause.is_none_or(|pause| pause.until_ms <= now_ms)
         };
         peers.retain(|peer| peer.status.height > head && may_ask(peer));
-        peers.sort_by_key(|peer| std::cmp::Reverse(peer.status.height));
         peers
     }
 
@@ -146,8 +155,12 @@ impl Sync {
     fn note_silence(&self, peer: NodePublicKey) {
         let now_ms = self.chain.clock.now_ms();
         let mut silent = self.silent.lock();
-        let last = silent.get(&peer).map(|pause| pause.length_ms);
-        let length_ms = last.map_or(PAUSE_MS, |last| (2 * last).min(PAUSE_MS_MAX));
+        let last = silent.get(&peer);
+        if last.is_some_and(|last| last.until_ms > now_ms) {
+            // One pause for all requests that were under way at once.
+            return;
+        }
+        let length_ms = last.map_or(PAUSE_MS, |last| (2 * last.length_ms).min(PAUSE_MS_MAX));
         let until_ms = now_ms.saturating_add(length_ms);
         silent.insert(
             peer,
@@ -161,48 +174,46 @@ impl Sync {
     /// Announcements are gossip and may be lost, the last one before a quiet
     /// time for good: says our head again to whom it is news.
     pub(crate) fn tell_those_behind(&self) {
-        let head = self.chain.head();
+        let status = self.chain.status();
         let peers = self.links.peers().into_iter();
         let behind: Vec<_> = peers
-            .filter(|peer| peer.status.height < head.height)
+            .filter(|peer| peer.status.height < status.height)
             .map(|peer| peer.key)
             .collect();
         if !behind.is_empty() {
-            let genesis = self.chain.spec.genesis_hash;
-            let status = PeerStatus::new(genesis, head.height, head.hash);
             self.links.send_to_all(&behind, PeerMessage::Status(status));
         }
     }
 
     pub(crate) async fn catch_up(&self) {
         let before = self.chain.head().height;
-        match self.peers_ahead().first() {
+        match self.target() {
             None => return,
-            Some(best) if best.status.height == before.next() => {
-                self.wait_for_consensus(before).await
+            Some(best) if best == before.next() && self.is_validator() => {
+                self.wait_for_consensus(before).await;
             }
             Some(_) => {}
         }
-        let mut imported_any = false;
-        while let Some(best) = self.peers_ahead().first().map(|peer| peer.status.height) {
-            let from = self.chain.head().height;
-            let started_at = self
-                .progress
-                .borrow()
-                .map_or(from, |progress| progress.started_at);
-            self.progress.send_replace(Some(SyncProgress {
-                started_at,
-                target: best,
-            }));
-            if !self.fetch_and_import().await {
-                break;
-            }
-            imported_any = true;
-        }
+        while self.target().is_some() && self.sweep().await {}
         let head = self.chain.head().height;
-        if imported_any && head > before.next() {
+        if head > before.next() {
             info!(from = before.0, to = head.0, "caught up with the peers");
         }
+    }
+
+    /// The highest height that a peer that may be asked claims, if above ours.
+    fn target(&self) -> Option<Height> {
+        let peers = self.peers_ahead().into_iter();
+        peers.map(|peer| peer.status.height).max()
+    }
+
+    /// To followers nobody brings blocks: they fetch each as soon as it is announced.
+    fn is_validator(&self) -> bool {
+        let head = self.chain.head();
+        head.context
+            .validators
+            .index_of_key(&self.own_key)
+            .is_some()
     }
 
     async fn wait_for_consensus(&self, head: Height) {
@@ -211,165 +222,136 @@ impl Sync {
         let _ = tokio::time::timeout(GRACE, height.wait_for(|height| *height > head)).await;
     }
 
-    /// One sweep over the missing ranges; false when nothing could be imported.
-    async fn fetch_and_import(&self) -> bool {
-        let peers = self.peers_ahead();
-        let Some(target) = peers.first().map(|peer| peer.status.height) else {
-            return false;
-        };
-        let mut next = self.chain.head().height.next();
-        let mut ranges = FuturesOrdered::new();
-        let mut imported = false;
-        loop {
-            while ranges.len() < RANGES_IN_FLIGHT && next <= target {
-                let request = range_from(next, target);
-                let able: Vec<_> = peers
-                    .iter()
-                    .filter(|peer| peer.status.height >= next)
-                    .collect();
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let Some(peer) = able.get(turn % able.len().max(1)) else {
-                    break;
-                };
-                next = Height(next.0.saturating_add(request.count));
-                ranges.push_back(self.download(peer.key, request));
-            }
-            let Some(range) = ranges.next().await else {
-                return imported;
+    fn report_progress(&self, peers: &[PeerInfo]) {
+        if peers.is_empty() {
+            return;
+        }
+        let head = self.chain.head();
+        let claimed = peers.iter().map(|peer| peer.status.height).collect();
+        let target = believable_height(claimed, head.context.validators.faulty_max());
+        self.progress.send_modify(|progress| {
+            let fresh = SyncProgress {
+                started_at: head.height,
+                started_ms: self.chain.clock.now_ms(),
+                target,
             };
-            let complete = range
-                .answer
-                .as_ref()
-                .is_ok_and(|answer| answer.blocks.len() as u64 == range.request.count);
-            if !self.import(range).await {
-                return imported;
-            }
-            imported = true;
-            if !complete {
-                // Later ranges would leave a gap: start again from the new head.
-                return true;
-            }
-        }
+            progress.get_or_insert(fresh).target = target;
+        });
     }
 
-    async fn download(&self, peer: NodePublicKey, request: SyncRequest) -> Range {
-        let answer = self.links.request_blocks(peer, request).await;
-        Range {
-            peer,
-            request,
-            answer,
-        }
-    }
-
-    /// Imports one downloaded range; false when it was of no use.
-    async fn import(&self, range: Range) -> bool {
-        let Range {
-            peer,
-            request,
-            answer,
-        } = range;
-        let blocks = match answer {
-            Ok(response) => response.blocks,
-            Err(error) => {
-                // A slow peer may be a validator whose votes we need: ask another, keep it.
-                debug!(%peer, %error, "a peer did not answer a request for blocks");
-                if matches!(error, NetworkError::RequestFailed { .. }) {
-                    self.note_silence(peer);
+    /// Downloads and imports until nobody has more; false when nothing could be
+    /// imported.
+    async fn sweep(&self) -> bool {
+        let mut plan = Plan::new(self.chain.head().height.next());
+        let mut downloads = FuturesUnordered::new();
+        let mut importing: OptionFuture<BoxFuture<'_, Imported>> = None.into();
+        let mut is_importing = false;
+        let mut has_imported = false;
+        loop {
+            let now_ms = self.chain.clock.now_ms();
+            let peers = self.peers_ahead();
+            self.report_progress(&peers);
+            plan.skip_to(self.chain.head().height.next());
+            for order in plan.orders(&sources(&peers), now_ms) {
+                downloads.push(self.download(order));
+            }
+            if !is_importing && let Some(range) = plan.take_ready() {
+                importing = Some(self.import(range).boxed()).into();
+                is_importing = true;
+            }
+            if !is_importing && (downloads.is_empty() || plan.is_done()) {
+                return has_imported;
+            }
+            tokio::select! {
+                Some((peer, result)) = &mut importing, if is_importing => {
+                    is_importing = false;
+                    match result {
+                        Ok(_) => has_imported = true,
+                        Err(ImportError::Stopped) => return false,
+                        Err(error) => {
+                            self.send_away(peer, &error.to_string());
+                            plan.distrust(peer, self.chain.head().height.next());
+                        }
+                    }
                 }
-                return false;
+                Some((order, outcome)) = downloads.next() => {
+                    self.on_download(&mut plan, order, outcome);
+                }
+                () = sleep_until(plan.impatient_at_ms(), now_ms) => {}
             }
-        };
-        self.silent.lock().remove(&peer);
-        if blocks.is_empty() || blocks.len() as u64 > request.count {
-            self.links
-                .disconnect(peer, "sent another number of blocks than asked for");
-            return false;
-        }
-        match self.import_blocks(request.from, blocks).await {
-            Ok(_) => true,
-            Err(ImportFailure::Peer(reason)) => {
-                self.links.disconnect(peer, &reason);
-                false
-            }
-            Err(ImportFailure::Stopping) => false,
         }
     }
 
-    async fn import_blocks(
+    async fn download(&self, order: Order) -> (Order, Outcome) {
+        let outcome = download::download(&self.chain, self.links.as_ref(), order).await;
+        (order, outcome)
+    }
+
+    fn on_download(
         &self,
-        from: Height,
-        blocks: Vec<CertifiedBlock>,
-    ) -> Result<Height, ImportFailure> {
-        let decoded: Result<Vec<(SealedBlock, Certificate)>, _> = blocks
-            .into_iter()
-            .map(|certified| {
-                SealedBlock::decode(&certified.block).map(|block| (block, certified.certificate))
-            })
-            .collect();
-        let decoded = decoded.map_err(|error| ImportFailure::Peer(error.to_string()))?;
-        // Blocks that we have are skipped by the import, so old ones in place of
-        // those asked for would look like progress for ever.
-        let heights = (from.0..).map(Height);
-        if decoded
-            .iter()
-            .zip(heights)
-            .any(|((block, _), height)| block.height() != height)
-        {
-            let reason = "sent other blocks than asked for".to_owned();
-            return Err(ImportFailure::Peer(reason));
+        plan: &mut Plan<crate::driver::ImportBlock>,
+        order: Order,
+        outcome: Outcome,
+    ) {
+        let peer = order.peer;
+        match outcome {
+            Outcome::Blocks { blocks, is_stingy } => {
+                if is_stingy {
+                    debug!(%peer, "a peer sent fewer blocks than it claims to have");
+                    self.note_silence(peer);
+                } else {
+                    self.silent.lock().remove(&peer);
+                }
+                let now_ms = self.chain.clock.now_ms();
+                for slower in plan.on_blocks(order, blocks, now_ms) {
+                    debug!(peer = %slower, "a peer answers more slowly than others");
+                    self.note_silence(slower);
+                }
+            }
+            Outcome::Silent => {
+                // A slow peer may be a validator whose votes we need: ask another, keep it.
+                debug!(%peer, "a peer did not answer a request for blocks");
+                self.note_silence(peer);
+                plan.on_failure(order);
+            }
+            Outcome::Gone => plan.on_failure(order),
+            Outcome::Wrong(reason) => {
+                self.send_away(peer, &reason);
+                plan.on_failure(order);
+                plan.distrust(peer, self.chain.head().height.next());
+            }
         }
-        self.driver
-            .import(decoded)
-            .await
-            .map_err(|error| match error {
-                ImportError::Stopped => ImportFailure::Stopping,
-                other => ImportFailure::Peer(other.to_string()),
-            })
+    }
+
+    /// Several of its requests may be under way: one quarrel is enough.
+    fn send_away(&self, peer: NodePublicKey, reason: &str) {
+        if self.links.peers().iter().any(|other| other.key == peer) {
+            self.links.disconnect(peer, reason);
+        }
+    }
+
+    async fn import(&self, range: ReadyRange<crate::driver::ImportBlock>) -> Imported {
+        debug!(from = %range.from, blocks = range.blocks.len(), "importing");
+        (range.peer, self.driver.import(range.blocks).await)
     }
 }
 
-enum ImportFailure {
-    Peer(String),
-    Stopping,
+fn sources(peers: &[PeerInfo]) -> Vec<Source> {
+    let source = |peer: &PeerInfo| Source {
+        key: peer.key,
+        height: peer.status.height,
+    };
+    peers.iter().map(source).collect()
 }
 
-fn range_from(from: Height, target: Height) -> SyncRequest {
-    let missing = target.0.saturating_sub(from.0).saturating_add(1);
-    let count = missing.min(limits::SYNC_BLOCKS_MAX);
-    SyncRequest { from, count }
-}
-
-/// Answers a peer that catches up. Call on a blocking thread.
-pub(crate) fn serve(chain: &Chain, request: SyncRequest) -> SyncResponse {
-    let count = request.count.min(limits::SYNC_BLOCKS_MAX);
-    let mut response = SyncResponse::default();
-    let mut bytes = 0;
-    for height in (request.from.0..request.from.0.saturating_add(count)).map(Height) {
-        let Some(certified) = certified_block(chain, height) else {
-            break;
-        };
-        bytes += certified.block.len();
-        if bytes > limits::SYNC_RESPONSE_BYTES_MAX && !response.blocks.is_empty() {
-            break;
+async fn sleep_until(at_ms: Option<u64>, now_ms: u64) {
+    match at_ms {
+        // A little later than due, so that it is due when looked at.
+        Some(at_ms) if at_ms > now_ms => {
+            tokio::time::sleep(Duration::from_millis(at_ms - now_ms + 1)).await;
         }
-        response.blocks.push(certified);
-    }
-    response
-}
-
-fn certified_block(chain: &Chain, height: Height) -> Option<CertifiedBlock> {
-    let found = chain.store.block_by_number(height).and_then(|block| {
-        let certificate = chain.store.certificate(height)?;
-        Ok(block.zip(certificate))
-    });
-    match found {
-        Ok(found) => found.map(|(block, certificate)| CertifiedBlock {
-            block: block.sealed.encode().to_vec(),
-            certificate,
-        }),
-        Err(error) => {
-            warn!(%height, %error, "cannot read a block that a peer asked for");
-            None
-        }
+        // Due, but there is nobody else to ask yet.
+        Some(_) => tokio::time::sleep(GRACE).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,18 +1,18 @@
 //! The node as its JSON-RPC server sees it.
 
-use crate::{chain::Chain, sync, transactions::Transactions};
+use crate::{admission::Admission, chain::Chain, sync, transactions::Transactions};
 use alloy_primitives::{B256, Bytes};
 use medina_consensus::EngineStatus;
 use medina_execution::Executor;
 use medina_network::NetworkHandle;
 use medina_pool::Pool;
 use medina_rpc::{
-    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerSummary, SubmitError,
-    SyncProgress,
+    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerChangeError, PeerSummary,
+    SubmitError, SyncProgress,
 };
 use medina_storage::Store;
 use medina_types::{ChainSpec, NodePublicKey, RecoveredTransaction};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::sync::{broadcast, watch};
 
 /// Blocks behind the best peer from which the node says that it is syncing.
@@ -23,6 +23,8 @@ pub(crate) struct View {
     pub(crate) chain: Chain,
     pub(crate) transactions: Transactions,
     pub(crate) network: NetworkHandle,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) data_dir: PathBuf,
     pub(crate) own_key: NodePublicKey,
     pub(crate) p2p: SocketAddr,
     pub(crate) status: watch::Receiver<EngineStatus>,
@@ -69,6 +71,7 @@ impl NodeView for View {
     fn peers(&self) -> Vec<PeerSummary> {
         let summary = |peer: medina_network::PeerInfo| PeerSummary {
             key: peer.key,
+            name: self.admission.name_of(&peer.key),
             address: peer
                 .address
                 .map(|address| address.to_string())
@@ -81,12 +84,43 @@ impl NodeView for View {
         self.network.peers().into_iter().map(summary).collect()
     }
 
+    fn name_of(&self, key: &NodePublicKey) -> Option<String> {
+        self.admission.name_of(key)
+    }
+
+    fn listen_address_of(&self, key: &NodePublicKey) -> Option<SocketAddr> {
+        self.admission.listen_address_of(key)
+    }
+
+    async fn add_peer(
+        &self,
+        key: NodePublicKey,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<bool, PeerChangeError> {
+        self.admission.add_peer(key, addresses)
+    }
+
+    async fn remove_peer(&self, key: NodePublicKey) -> Result<bool, PeerChangeError> {
+        let was_dialled = self.admission.remove_peer(key)?;
+        let was_connected = self.network.is_connected(&key);
+        if was_connected {
+            self.network.disconnect(key, "removed by the operator");
+        }
+        Ok(was_dialled || was_connected)
+    }
+
+    fn data_dir(&self) -> Option<PathBuf> {
+        Some(self.data_dir.clone())
+    }
+
     fn sync_progress(&self) -> Option<SyncProgress> {
         let progress = (*self.progress.borrow())?;
-        let behind = progress.target.0.saturating_sub(self.chain.head().height.0);
+        let head = self.chain.head().height;
+        let behind = progress.target.0.saturating_sub(head.0);
         (behind >= SYNCING_FROM_BLOCKS).then_some(SyncProgress {
             starting: progress.started_at,
             highest: progress.target,
+            blocks_per_second: progress.blocks_per_second(head, self.chain.clock.now_ms()),
         })
     }
 
@@ -99,6 +133,7 @@ impl NodeView for View {
             proposer: status.proposer,
             timeout: status.timeout,
             votes: status.votes,
+            raft: status.raft,
         })
     }
 

@@ -234,9 +234,22 @@ impl Store {
     /// # Errors
     /// [`StorageError::Database`].
     pub fn put_consensus_record(&self, record: &[u8]) -> Result<(), StorageError> {
+        self.put_consensus_record_with(record, SyncMode::Synced)
+    }
+
+    /// As [`Self::put_consensus_record`]. Whoever defers it must not let anything
+    /// leave that the record promises before the next synced write.
+    ///
+    /// # Errors
+    /// [`StorageError::Database`].
+    pub fn put_consensus_record_with(
+        &self,
+        record: &[u8],
+        sync: SyncMode,
+    ) -> Result<(), StorageError> {
         let mut batch = self.0.database.batch();
         batch.put(Table::Consensus, CONSENSUS_RECORD, record);
-        batch.write(SyncMode::Synced)
+        batch.write(sync)
     }
 
     /// Replaces the certificate of a committed block by a more complete one. It is
@@ -249,17 +262,26 @@ impl Store {
         height: Height,
         certificate: &Certificate,
     ) -> Result<(), StorageError> {
-        let head = self.head().height;
-        if height > head {
+        let _writer = self.0.writer.lock();
+        let head = self.head();
+        if height > head.height {
             return Err(StorageError::UnknownHeight {
                 asked: height,
-                head,
+                head: head.height,
             });
         }
         let mut batch = self.0.database.batch();
         let (key, value) = (keys::height(height), encoding::borsh(certificate));
         batch.put(Table::Certificates, &key, &value);
-        batch.write(SyncMode::Deferred)
+        batch.write(SyncMode::Deferred)?;
+        if height == head.height {
+            let certificate = Some(certificate.clone());
+            self.set_head(Head {
+                certificate,
+                ..(*head).clone()
+            });
+        }
+        Ok(())
     }
 
     /// The current record of the consensus engine.

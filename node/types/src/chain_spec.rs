@@ -1,6 +1,6 @@
 //! The chain spec as plain data. The `genesis` crate reads and checks it.
 
-use crate::ValidatorSet;
+use crate::{ForkSchedule, ValidatorSet};
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256, address};
 use std::{collections::BTreeMap, time::Duration};
@@ -129,6 +129,8 @@ pub struct ChainSpec {
     pub genesis_hash: B256,
     /// Which rules headers follow.
     pub header_rules: HeaderRules,
+    /// Which of Ethereum's forks hold when.
+    pub forks: ForkSchedule,
     /// Times of consensus.
     pub consensus: ConsensusParameters,
     /// Gas limit of every block.

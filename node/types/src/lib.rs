@@ -7,6 +7,7 @@
 mod block;
 mod certificate;
 mod chain_spec;
+mod fork_schedule;
 mod keys;
 pub mod limits;
 mod numbers;
@@ -24,6 +25,7 @@ pub use chain_spec::{
     ChainSpec, ConsensusEngine, ConsensusParameters, ContractDirectory, ED25519_PRECOMPILE,
     GasCreditParameters, GasPolicy, HeaderRules, MeteredGas, PermissionMode,
 };
+pub use fork_schedule::{Fork, ForkRules, ForkSchedule, ForkScheduleError};
 pub use keys::{KeyError, NodePublicKey, NodeSecretKey, NodeSignature};
 pub use numbers::{Height, Round};
 pub use schedule::{HeightContext, ProposerSchedule};

@@ -184,8 +184,10 @@ pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// First delay before a lost peer is dialled again; it doubles up to the largest.
 pub const REDIAL_DELAY_MIN: Duration = Duration::from_millis(200);
 
-/// Largest delay before a lost peer is dialled again.
-pub const REDIAL_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Largest delay before a lost peer is dialled again. When links come back, the
+/// next block waits for the dials that make a quorum, so this must stay well below
+/// a base timeout; the price is one or two dials per second and lost peer.
+pub const REDIAL_DELAY_MAX: Duration = Duration::from_millis(800);
 
 /// Block requests of one peer that are worked on at once.
 pub const SYNC_REQUESTS_PER_PEER_MAX: usize = 4;

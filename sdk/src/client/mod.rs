@@ -15,6 +15,7 @@ mod federations;
 mod gateway_chain;
 mod logs;
 mod market;
+mod permissioning;
 mod search;
 mod send;
 mod sensors;
@@ -37,12 +38,14 @@ pub use self::coupons::{Coupon, CouponStatus, UseRequest, coupon_state_text};
 pub use self::error::ClientError;
 pub use self::federations::FederationRecord;
 pub use self::market::{ListingTerms, MarketListing, MarketOrder, Purchase};
+pub use self::permissioning::{BallotRecord, BallotSubject, NodeRecord, ValidatorChange, Voter};
 pub use self::search::{FoundListing, SearchFilter};
 pub use self::send::Receipt;
 pub use self::sensors::{NewSensor, SensorRecord};
 pub use self::trust::{Score, TrustReport};
 pub use medina_contracts::values::{
-    CouponKind, CouponStatus as CouponState, ListingKind, OrderState, Price, ResourceType,
+    CouponKind, CouponStatus as CouponState, ListingKind, NodeState, OrderState, Price,
+    ResourceType,
 };
 
 use self::send::Sender;

@@ -3,6 +3,8 @@
 //! It answers what the client asks and nothing else, in the shapes of a real node, so that the
 //! client's encodings, nonces and error names are tested without one.
 
+#![allow(dead_code, reason = "every test file uses another part of this")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,7 +79,14 @@ pub(crate) fn org(index: u32) -> B256 {
 impl TestChain {
     /// Deploys the suite and serves it.
     pub(crate) async fn start() -> Self {
-        let chain = Arc::new(Mutex::new(Chain::deploy()));
+        Self::with_validators([]).await
+    }
+
+    /// As [`Self::start`], with these node keys and operators as validators.
+    pub(crate) async fn with_validators(
+        validators: impl IntoIterator<Item = (B256, Address)>,
+    ) -> Self {
+        let chain = Arc::new(Mutex::new(Chain::deploy(validators)));
         let router = Router::new()
             .route("/", post(answer))
             .with_state(chain.clone());
@@ -96,9 +105,10 @@ impl TestChain {
 }
 
 impl Chain {
-    fn deploy() -> Self {
+    fn deploy(validators: impl IntoIterator<Item = (B256, Address)>) -> Self {
         let accounts: Vec<_> = (0..10).map(|index| account(index).address()).collect();
-        let plan = plan(&DeploymentParameters::development(&accounts), DEPLOYER);
+        let parameters = DeploymentParameters::development(&accounts).with_validators(validators);
+        let plan = plan(&parameters, DEPLOYER);
         let mut chain = Self {
             db: CacheDB::new(EmptyDB::default()),
             addresses: plan.addresses,

@@ -359,7 +359,7 @@ fn least_gas_that_closes_an_order_is_enough_to_count_the_blame() {
 }
 
 /// Code of a wallet that says ERC-1271's yes to one hash, whatever the signature.
-fn wallet_code(hash: B256) -> Bytes {
+pub(crate) fn wallet_code(hash: B256) -> Bytes {
     // calldata[4..36] == hash ? 0x1626ba7e << 224 : 0
     let compare = hex!("14631626ba7e60e01b025f5260205ff3");
     [&hex!("6004357f")[..], hash.as_slice(), &compare]

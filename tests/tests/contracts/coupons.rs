@@ -415,3 +415,220 @@ proptest! {
         prop_assert_eq!(stats(&chain, org(1), fed), (1, u64::from(used == val), 0, used));
     }
 }
+
+/// Organisation 2 gives a new coupon to organisation 1 for one access to `resource`.
+fn trade(
+    chain: &Chain,
+    c: &eip712::Coupon,
+    resource: B256,
+    client: usize,
+    owner: usize,
+) -> barterCall {
+    let message = eip712::Barter {
+        give: c.clone(),
+        resource,
+    };
+    barterCall {
+        give: plain(c),
+        giveSig: chain.sign_packed(client, "BarteringCoupons", &message),
+        resource,
+        acceptSig: chain.sign_packed(owner, "BarteringCoupons", &message),
+    }
+}
+
+fn gift(fed: B256, number: u64) -> eip712::Coupon {
+    eip712::Coupon {
+        issuer: org(2),
+        holder: org(1),
+        ..coupon(fed, CouponKind::Discrete, 3, number)
+    }
+}
+
+/// A federation in which organisation 1 barters with everybody.
+fn generous() -> (Chain, B256, B256, B256) {
+    let (mut chain, fed, sensor, money) = federation();
+    set_rules(&mut chain, fed, 0, 0);
+    (chain, fed, sensor, money)
+}
+
+fn set_rules(chain: &mut Chain, fed: B256, min_reputation: u16, types: u8) {
+    let call = setRulesCall {
+        fed,
+        minReputation: min_reputation,
+        types,
+    };
+    let event = chain
+        .ok(1, chain.at.bartering_coupons, &call)
+        .event::<RulesSet>();
+    assert_eq!((event.fed, event.org), (fed, org(1)));
+    assert_eq!((event.minReputation, event.types), (min_reputation, types));
+}
+
+#[test]
+fn rules_are_a_members_managers_and_within_bounds() {
+    let (mut chain, fed, ..) = federation();
+    let at = chain.at.bartering_coupons;
+    let call = |min_reputation, types| setRulesCall {
+        fed,
+        minReputation: min_reputation,
+        types,
+    };
+    chain.fails::<NotMember>(5, at, &call(0, 0));
+    let stranger = crate::harness::key("stranger").address();
+    chain.fails_from::<NotMember>(stranger, at, &call(0, 0));
+    chain.fails::<OutOfRange>(1, at, &call(10_001, 0));
+    chain.fails::<OutOfRange>(1, at, &call(0, 16));
+    chain.ok(1, at, &call(10_000, 15));
+}
+
+#[test]
+fn barter_trades_a_new_coupon_for_one_access() {
+    let (mut chain, fed, sensor, _) = generous();
+    let at = chain.at.bartering_coupons;
+    let c = gift(fed, 7);
+    let call = trade(&chain, &c, sensor, 2, 1);
+    let outcome = chain.ok(9, at, &call);
+    let event = outcome.event::<Bartered>();
+    assert_eq!((event.fed, event.client), (fed, org(2)));
+    assert_eq!((event.owner, event.resource), (org(1), sensor));
+    assert_eq!(outcome.event::<Issued>().key, key_of(&c));
+    assert_eq!(validity(&chain, &c), (CouponStatus::Valid, 3, 0));
+    assert_eq!(stats(&chain, org(2), fed), (1, 0, 0, 0));
+    assert_eq!(stats(&chain, org(1), fed), (0, 0, 1, 0));
+    chain.fails::<NumberUsed>(9, at, &call);
+    let as_a_registration = registration(&chain, 2, &c);
+    chain.fails::<NumberUsed>(9, at, &as_a_registration);
+    let revoke = revokeCall { key_: key_of(&c) };
+    chain.fails::<NotValid>(2, at, &revoke);
+}
+
+#[test]
+fn coupon_of_a_barter_is_used_as_any_other() {
+    let (mut chain, fed, sensor, _) = generous();
+    let at = chain.at.bartering_coupons;
+    let c = gift(fed, 7);
+    let call = trade(&chain, &c, sensor, 2, 1);
+    chain.ok(9, at, &call);
+    let theirs = chain.register(2, "theirs");
+    let share = shareCall {
+        fed,
+        resources: vec![theirs],
+        bartered: vec![true],
+    };
+    chain.ok(2, chain.at.federation_registry, &share);
+    let call = usage(&chain, 1, key_of(&c), theirs, 1);
+    chain.ok(2, at, &call).event::<Used>();
+    assert_eq!(validity(&chain, &c), (CouponStatus::Valid, 2, 0));
+}
+
+#[test]
+fn barter_needs_both_signatures_of_this_very_trade() {
+    let (mut chain, fed, sensor, money) = generous();
+    let at = chain.at.bartering_coupons;
+    let c = gift(fed, 7);
+    let good = trade(&chain, &c, sensor, 2, 1);
+    let by_others = [
+        trade(&chain, &c, sensor, 3, 1),
+        trade(&chain, &c, sensor, 2, 3),
+    ];
+    for call in by_others {
+        chain.fails::<BadSignature>(9, at, &call);
+    }
+    let mut elsewhere = good.clone();
+    elsewhere.resource = money;
+    chain.fails::<BadSignature>(9, at, &elsewhere);
+    let mut more = good.clone();
+    more.give.val = 4;
+    chain.fails::<BadSignature>(9, at, &more);
+    let mut unsigned = good.clone();
+    unsigned.acceptSig = Bytes::new();
+    chain.fails::<BadSignature>(9, at, &unsigned);
+    // The signature of the coupon itself is not one of the trade, nor the other way round.
+    let mut bare = good.clone();
+    bare.giveSig = registration(&chain, 2, &c).sig;
+    chain.fails::<BadSignature>(9, at, &bare);
+    let registration = registerCall {
+        c: plain(&c),
+        sig: good.giveSig.clone(),
+    };
+    chain.fails::<BadSignature>(9, at, &registration);
+    chain.ok(9, at, &good);
+}
+
+#[test]
+fn barter_keeps_the_rules_of_coupons() {
+    let (mut chain, fed, sensor, _) = generous();
+    let at = chain.at.bartering_coupons;
+    let call = |chain: &Chain, change: &dyn Fn(&mut eip712::Coupon)| {
+        let mut c = gift(fed, 7);
+        change(&mut c);
+        trade(chain, &c, sensor, 2, 1)
+    };
+    let (zero, null) = (call(&chain, &|c| c.val = 0), call(&chain, &|c| c.kind = 0));
+    let elsewhere = call(&chain, &|c| c.fed = B256::ZERO);
+    let stranger = call(&chain, &|c| c.issuer = org(5));
+    chain.fails::<ZeroVal>(9, at, &zero);
+    chain.fails::<NotValid>(9, at, &null);
+    chain.fails::<NotMember>(9, at, &elsewhere);
+    chain.fails::<NotMember>(9, at, &stranger);
+    let own = eip712::Coupon {
+        issuer: org(1),
+        ..gift(fed, 8)
+    };
+    let own = trade(&chain, &own, sensor, 1, 1);
+    chain.fails::<NotHolder>(9, at, &own);
+}
+
+#[test]
+fn barter_is_for_what_the_owner_offers() {
+    let (mut chain, fed, sensor, money) = generous();
+    let at = chain.at.bartering_coupons;
+    let foreign = chain.register(3, "foreign");
+    for resource in [money, foreign, keccak256("nothing")] {
+        let call = trade(&chain, &gift(fed, 7), resource, 2, 1);
+        chain.fails::<NotBartered>(9, at, &call);
+    }
+    let call = trade(&chain, &gift(fed, 7), sensor, 2, 1);
+    // Only actuators, then only sensors.
+    set_rules(&mut chain, fed, 0, 2);
+    chain.fails::<NotBartered>(9, at, &call);
+    set_rules(&mut chain, fed, 0, 1);
+    chain.ok(9, at, &call);
+}
+
+#[test]
+fn barter_asks_for_the_reputation_of_the_owners_rules() {
+    use medina_contracts::federation_registry::FederationRegistry::{acceptCall, inviteCall};
+    let (mut chain, fed, sensor, _) = federation();
+    let at = chain.at.bartering_coupons;
+    let federations = chain.at.federation_registry;
+    chain.warp(100_000);
+    // Organisation 4 joins late: its history is poor, and grows.
+    chain.ok(1, federations, &inviteCall { fed, org: org(4) });
+    chain.ok(4, federations, &acceptCall { fed, version: 1 });
+    let reputation = |chain: &Chain| {
+        let call = platformReputationCall { org: org(4) };
+        chain.view(chain.at.trust_and_reputation, &call).value
+    };
+    let call = |chain: &Chain, number| {
+        let c = eip712::Coupon {
+            issuer: org(4),
+            ..gift(fed, number)
+        };
+        trade(chain, &c, sensor, 4, 1)
+    };
+    let first = call(&chain, 1);
+    chain.fails::<LowReputation>(9, at, &first);
+    let mut generous = chain.clone();
+    set_rules(&mut generous, fed, 0, 0);
+    generous.ok(9, at, &first);
+    chain.warp(300_000);
+    let value = reputation(&chain);
+    assert!((7_000..10_000).contains(&value), "{value}");
+    chain.ok(9, at, &first);
+    let second = call(&chain, 2);
+    set_rules(&mut chain, fed, value + 1, 0);
+    chain.fails::<LowReputation>(9, at, &second);
+    set_rules(&mut chain, fed, value, 0);
+    chain.ok(9, at, &second);
+}

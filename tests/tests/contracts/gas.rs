@@ -1,17 +1,19 @@
 //! Own gas of calls against the specification's ceilings: addresses and slots warm, shared counters non-zero.
 
-use crate::harness::{Chain, GENESIS_TIME, TOKEN, key, org, seconds};
+use crate::harness::{Chain, GENESIS_TIME, TOKEN, key, node_key, org, seconds, user};
 use alloy_primitives::{Address, B256, Bytes, U256, Uint, keccak256};
 use alloy_sol_types::SolCall;
 use ed25519_dalek::{Signer, SigningKey};
 use medina_contracts::{
     bartering_coupons::{BarteringCoupons, IBarteringCoupons},
+    consent_and_access::ConsentAndAccess,
     data_anchor::{DataAnchor, IDataAnchor::Batch},
     data_marketplace::DataMarketplace,
     eip712,
     federation_registry::FederationRegistry,
     identity::{IIdentity, Identity},
     medina_token::MedinaToken,
+    permissioning::Permissioning,
     sensor_registry::SensorRegistry,
     trust_and_reputation::TrustAndReputation,
 };
@@ -265,6 +267,44 @@ fn market_and_trust_stay_below_their_ceilings() {
     let confirm = DataMarketplace::confirmCall { order };
     table.add(&chain, "confirm", 2, market, &confirm, 60_000);
     chain.ok(2, market, &confirm);
+    let mut by_unit = chain.listing(1, sensor, PRICE);
+    (by_unit.price, by_unit.unit) = (2, 1_000_000);
+    let by_unit = chain.list(1, by_unit);
+    chain.approve(2, 9 * PRICE);
+    let mut purchase = chain.purchase(2, by_unit, 9 * PRICE);
+    purchase.units = 9;
+    let outcome = chain.ok(2, market, &purchase);
+    let running = DataMarketplace::buyCall::abi_decode_returns(&outcome.output).unwrap();
+    let voucher = |chain: &Chain, cumulative: u64| DataMarketplace::claimUnitsCall {
+        order: running,
+        cumulative,
+        userSig: chain.sign(
+            2,
+            "DataMarketplace",
+            &eip712::UnitVoucher {
+                order: running,
+                cumulative,
+            },
+        ),
+    };
+    table.add(
+        &chain,
+        "claimUnits, first",
+        9,
+        market,
+        &voucher(&chain, 3),
+        65_000,
+    );
+    chain.ok(9, market, &voucher(&chain, 3));
+    table.add(&chain, "claimUnits", 9, market, &voucher(&chain, 5), 65_000);
+    table.add(
+        &chain,
+        "claimUnits, last",
+        9,
+        market,
+        &voucher(&chain, 9),
+        65_000,
+    );
     let rate = TrustAndReputation::rateCall {
         order,
         score: 9_000,
@@ -376,6 +416,157 @@ fn federations_and_coupons_stay_below_their_ceilings() {
         1,
         coupons,
         &consume(&chain, 2),
+        60_000,
+    );
+    let give = eip712::Coupon {
+        issuer: org(2),
+        fed: first,
+        kind: 1,
+        val: 5,
+        number: 1,
+        issuedAt: Uint::from(1),
+        holder: org(1),
+        scope: B256::ZERO,
+    };
+    let message = eip712::Barter {
+        give: give.clone(),
+        resource: sensor,
+    };
+    let barter = BarteringCoupons::barterCall {
+        give: IBarteringCoupons::Coupon {
+            issuer: give.issuer,
+            fed: first,
+            kind: 1,
+            val: 5,
+            number: 1,
+            issuedAt: Uint::from(1),
+            holder: give.holder,
+            scope: B256::ZERO,
+        },
+        giveSig: chain.sign_packed(2, "BarteringCoupons", &message),
+        resource: sensor,
+        acceptSig: chain.sign_packed(1, "BarteringCoupons", &message),
+    };
+    chain.warp(1_000);
+    table.add(&chain, "barter", 9, coupons, &barter, 190_000);
+    table.check();
+}
+
+#[test]
+fn consent_stays_below_its_ceilings() {
+    let mut chain = Chain::new();
+    let at = chain.at.consent_and_access;
+    let sensor = chain.register(1, "sensor");
+    let mut table = Table::default();
+    // The last of three grantees of a resource costs 44 more than the specification's 12 000.
+    for (scope, owner, ceiling, of) in [
+        (user(1), 1, 12_000, ["grant", "allowed", "allowed, by role"]),
+        (
+            sensor,
+            1,
+            12_100,
+            [
+                "grant, resource",
+                "allowed, resource",
+                "allowed, role and resource",
+            ],
+        ),
+    ] {
+        let first = crate::consent::grant(&chain, scope, user(2));
+        chain.ok(owner, at, &first);
+        let second = crate::consent::grant(&chain, scope, user(3));
+        table.add(&chain, of[0], owner, at, &second, 95_000);
+        let by_role = crate::consent::grant(&chain, scope, U256::from(2).into());
+        chain.ok(owner, at, &by_role);
+        for (name, who) in [(of[1], user(2)), (of[2], user(4))] {
+            let call = ConsentAndAccess::allowedCall {
+                scope,
+                who,
+                purpose: keccak256("care"),
+                op: 2,
+            };
+            assert!(chain.view(at, &call));
+            table.add(&chain, name, 9, at, &call, ceiling);
+        }
+    }
+    let log = ConsentAndAccess::logAccessCall {
+        scope: sensor,
+        actor: user(2),
+        profile: 1,
+        action: 2,
+        purpose: keccak256("care"),
+        detail: keccak256("detail"),
+    };
+    table.add(&chain, "logAccess", 1, at, &log, 35_000);
+    table.check();
+}
+
+#[test]
+fn permissions_stay_below_their_ceilings() {
+    let mut chain = Chain::new();
+    let at = chain.at.permissioning;
+    chain.add_node(6, 6);
+    chain.ok(0, at, &Permissioning::closeBootCall {});
+    let mut table = Table::default();
+    for (name, index) in [
+        ("connectionAllowed, validator", 0),
+        ("connectionAllowed, other", 6),
+    ] {
+        let call = Permissioning::connectionAllowedCall {
+            nodeKey: node_key(index),
+        };
+        table.add(&chain, name, 9, at, &call, 15_000);
+    }
+    let transact = |sender: usize, target: Address| Permissioning::transactionAllowedCall {
+        sender: chain.account(sender),
+        target,
+        value: U256::ONE,
+        gasPrice: U256::ZERO,
+        gasLimit: U256::from(100_000),
+        payload: Bytes::from(vec![7; 100]),
+    };
+    let there = Address::repeat_byte(1);
+    table.add(
+        &chain,
+        "transactionAllowed, user",
+        9,
+        at,
+        &transact(6, there),
+        15_000,
+    );
+    table.add(
+        &chain,
+        "transactionAllowed, deploys",
+        9,
+        at,
+        &transact(6, Address::ZERO),
+        15_000,
+    );
+    table.add(
+        &chain,
+        "transactionAllowed, operator",
+        9,
+        at,
+        &transact(0, there),
+        15_000,
+    );
+    let crowd = crate::permissioning::crowd();
+    let keys = Permissioning::validatorKeysCall {};
+    table.add(
+        &crowd,
+        "validatorKeys, 128",
+        0,
+        crowd.at.permissioning,
+        &keys,
+        60_000,
+    );
+    let operators = Permissioning::getValidatorsCall {};
+    table.add(
+        &crowd,
+        "getValidators, 128",
+        0,
+        crowd.at.permissioning,
+        &operators,
         60_000,
     );
     table.check();

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256, kecca
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolCall, SolError, SolEvent, SolStruct};
+use ed25519_dalek::SigningKey;
 use medina_contracts::{
     ContractAddresses, DeploymentParameters, Step,
     data_marketplace::{DataMarketplace, IDataMarketplace},
@@ -18,7 +19,7 @@ use medina_contracts::{
 use revm::{
     Context, ExecuteEvm, MainContext,
     context::{CfgEnv, Evm, FrameStack, TxEnv, result::ExecutionResult},
-    database::{CacheDB, EmptyDB},
+    database::{AccountState, CacheDB, EmptyDB},
     database_interface::DatabaseCommit,
     handler::instructions::EthInstructions,
     primitives::hardfork::SpecId,
@@ -33,6 +34,10 @@ pub(crate) const GENESIS_TIME: u64 = 1_800_000_000;
 pub(crate) const TOKEN: u128 = 1_000_000_000_000_000_000;
 /// Enough for every call, within the limit of a transaction.
 const GAS_LIMIT: u64 = 16_000_000;
+/// Genesis is bound by no block.
+const GENESIS_GAS: u64 = 1_000_000_000;
+/// Validators of the chain; account I operates the one of organisation I.
+pub(crate) const VALIDATORS: usize = 4;
 /// Runs the plan; without a key, as in a genesis.
 const DEPLOYER: Address = Address::repeat_byte(0xde);
 
@@ -60,6 +65,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    fn returned(&self, what: &str) -> Result<(), String> {
+        let text = || format!("{what}: {}", self.output);
+        self.success.then_some(()).ok_or_else(text)
+    }
+
     /// The only event of this type.
     pub(crate) fn event<E: SolEvent>(&self) -> E {
         let found: Vec<E> = self
@@ -80,11 +90,21 @@ impl Chain {
             .map(|index| key(&format!("account {index}")))
             .collect();
         let accounts: Vec<_> = keys.iter().map(PrivateKeySigner::address).collect();
-        Self::with(&DeploymentParameters::development(&accounts), keys)
+        let validators = (0..VALIDATORS).map(|index| (node_key(index), accounts[index]));
+        let parameters = DeploymentParameters::development(&accounts).with_validators(validators);
+        Self::with(&parameters, keys)
     }
 
     /// The suite with other parameters.
     pub(crate) fn with(parameters: &DeploymentParameters, keys: Vec<PrivateKeySigner>) -> Self {
+        Self::try_with(parameters, keys).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`Chain::with`]; the step that reverts is named.
+    pub(crate) fn try_with(
+        parameters: &DeploymentParameters,
+        keys: Vec<PrivateKeySigner>,
+    ) -> Result<Self, String> {
         let plan = plan(parameters, DEPLOYER);
         let db = CacheDB::new(EmptyDB::default());
         let mut chain = Self {
@@ -100,17 +120,16 @@ impl Chain {
                     address,
                     init_code,
                 } => {
-                    let outcome = chain.transact(DEPLOYER, TxKind::Create, init_code, None).0;
-                    assert!(outcome.success, "{name}: {}", outcome.output);
+                    let outcome = chain.genesis(TxKind::Create, init_code);
+                    outcome.returned(name)?;
                     assert!(chain.has_code(address), "{name} is not at {address}");
                 }
                 Step::Call { name, to, data } => {
-                    let outcome = chain.transact(DEPLOYER, TxKind::Call(to), data, None).0;
-                    assert!(outcome.success, "{name}: {}", outcome.output);
+                    chain.genesis(TxKind::Call(to), data).returned(&name)?;
                 }
             }
         }
-        chain
+        Ok(chain)
     }
 
     /// Address of a test account.
@@ -134,6 +153,11 @@ impl Chain {
             .0
     }
 
+    /// As [`Chain::call`], with data of any kind.
+    pub(crate) fn call_data(&mut self, from: Address, to: Address, data: Bytes) -> Outcome {
+        self.transact(from, TxKind::Call(to), data, None).0
+    }
+
     /// As [`Chain::call`], with less gas.
     pub(crate) fn call_with_gas<C: SolCall>(
         &mut self,
@@ -154,6 +178,8 @@ impl Chain {
     /// Puts code there.
     pub(crate) fn put_code(&mut self, address: Address, code: Bytes) {
         let account = self.db.load_account(address).unwrap();
+        // An account that never did anything would stay nobody, whatever its code.
+        account.account_state = AccountState::Touched;
         let code = revm::bytecode::Bytecode::new_raw(code);
         account.info.code_hash = code.hash_slow();
         account.info.code = Some(code);
@@ -318,6 +344,11 @@ impl Chain {
         )
     }
 
+    fn genesis(&mut self, kind: TxKind, data: Bytes) -> Outcome {
+        self.transact_with_gas(DEPLOYER, kind, data, None, GENESIS_GAS)
+            .0
+    }
+
     fn transact(
         &mut self,
         from: Address,
@@ -338,13 +369,16 @@ impl Chain {
     ) -> (Outcome, EvmState) {
         let mut config = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(CHAIN_ID);
         config.disable_nonce_check = true;
+        if gas_limit == GENESIS_GAS {
+            config.tx_gas_limit_cap = Some(GENESIS_GAS);
+        }
         let time = U256::from(self.time);
         let context = Context::mainnet()
             .with_db(&mut self.db)
             .with_cfg(config)
             .modify_block_chained(|block| {
                 block.timestamp = time;
-                block.gas_limit = 2 * GAS_LIMIT;
+                block.gas_limit = gas_limit.max(2 * GAS_LIMIT);
             });
         let mut evm = Evm {
             ctx: context,
@@ -408,6 +442,12 @@ pub(crate) fn sign(
 /// Organisation of account `index`.
 pub(crate) fn org(index: usize) -> B256 {
     keccak256(format!("org-{index}"))
+}
+
+/// Key of the node of account `index`.
+pub(crate) fn node_key(index: usize) -> B256 {
+    let secret = SigningKey::from_bytes(&keccak256(format!("node-{index}")).0);
+    secret.verifying_key().to_bytes().into()
 }
 
 /// User id of account `index`.

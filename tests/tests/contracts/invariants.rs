@@ -3,16 +3,17 @@
 
 use crate::harness::{Chain, TOKEN};
 use alloy_primitives::{Address, B256, U256, keccak256};
-use alloy_sol_types::SolCall;
+use alloy_sol_types::{SolCall, SolEvent};
 use medina_contracts::{
     data_marketplace::DataMarketplace::*,
+    eip712::UnitVoucher,
     trust_and_reputation::TrustAndReputation::{
         platformReputationCall, rateCall, resourceTrustCall,
     },
     values::OrderState,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts that act; 0 is also the arbiter.
 const ACTORS: usize = 8;
@@ -47,6 +48,15 @@ enum Action {
     Expire {
         order: u64,
     },
+    ClaimUnits {
+        order: u64,
+        cumulative: u64,
+        is_signed: bool,
+    },
+    Renew {
+        order: u64,
+        periods: u64,
+    },
     Rate {
         order: u64,
         score: u16,
@@ -70,7 +80,7 @@ enum Action {
 fn action() -> impl Strategy<Value = (usize, Action)> {
     let order = 1_u64..5;
     let kind = prop_oneof![
-        4 => (1_u64..4, 0_u64..4, 0..ACTORS)
+        4 => (1_u64..6, 0_u64..4, 0..ACTORS)
             .prop_map(|(listing, units, user)| Action::Buy { listing, units, user }),
         4 => (order.clone(), any::<bool>())
             .prop_map(|(order, with_proof)| Action::Deliver { order, with_proof }),
@@ -81,9 +91,12 @@ fn action() -> impl Strategy<Value = (usize, Action)> {
         3 => (order.clone(), 0_u16..=10_001)
             .prop_map(|(order, buyer_bps)| Action::Resolve { order, buyer_bps }),
         2 => order.clone().prop_map(|order| Action::Expire { order }),
+        3 => (order.clone(), 0_u64..6, prop::bool::weighted(0.8))
+            .prop_map(|(order, cumulative, is_signed)| Action::ClaimUnits { order, cumulative, is_signed }),
+        2 => (order.clone(), 0_u64..4).prop_map(|(order, periods)| Action::Renew { order, periods }),
         3 => (order.clone(), 0_u16..=10_000).prop_map(|(order, score)| Action::Rate { order, score }),
         1 => order.prop_map(|order| Action::UseOrder { order }),
-        1 => (1_u64..4, 0..3 * TOKEN).prop_map(|(listing, price)| Action::SetPrice { listing, price }),
+        1 => (1_u64..6, 0..3 * TOKEN).prop_map(|(listing, price)| Action::SetPrice { listing, price }),
         2 => Just(Action::Withdraw),
         1 => (0..TOKEN).prop_map(|amount| Action::Collect { amount }),
         3 => prop_oneof![Just(60_u64), Just(3_601), Just(7_201), Just(700_000)]
@@ -98,6 +111,11 @@ fn action() -> impl Strategy<Value = (usize, Action)> {
 struct Ledger {
     pool: u128,
     rated: Vec<u64>,
+    /// Sum of `Refunded` and of `Paid` by order.
+    refunded: BTreeMap<U256, u128>,
+    paid: BTreeMap<U256, u128>,
+    /// Every order as it was after the last action.
+    before: Vec<Order>,
 }
 
 struct Market {
@@ -108,14 +126,16 @@ struct Market {
 impl Market {
     fn new() -> Self {
         let mut chain = Chain::new();
-        for (seller, name, price, unit) in [
-            (1, "a", 5 * TOKEN + 7, 0),
-            (2, "b", TOKEN / 3, 5_000),
-            (1, "c", 0, 0),
+        for (seller, name, price, unit, kind) in [
+            (1, "a", 5 * TOKEN + 7, 0, 1),
+            (2, "b", TOKEN / 3, 5_000, 1),
+            (1, "c", 0, 0, 0),
+            (1, "d", TOKEN / 7, 20_000, 2),
+            (1, "e", TOKEN + 1, 3_001, 3),
         ] {
             let sensor = chain.register(seller, name);
             let mut listing = chain.listing(seller, sensor, price);
-            listing.unit = unit;
+            (listing.unit, listing.price) = (unit, kind);
             chain.list(seller, listing);
         }
         for actor in 0..ACTORS {
@@ -136,6 +156,7 @@ impl Market {
             Action::Confirm { order }
             | Action::Dispute { order }
             | Action::Rate { order, .. }
+            | Action::Renew { order, .. }
             | Action::UseOrder { order } => buyer(order),
             Action::Deliver { order, .. } => {
                 let listing = self.chain.order(U256::from(*order)).listing;
@@ -228,6 +249,22 @@ impl Market {
                     order: order(number),
                 },
             ),
+            Action::ClaimUnits {
+                order: number,
+                cumulative,
+                is_signed,
+            } => self.claim_units(from, order(number), *cumulative, *is_signed),
+            Action::Renew {
+                order: number,
+                periods,
+            } => self.send(
+                from,
+                &renewCall {
+                    order: order(number),
+                    periods: *periods,
+                    maxAmount: u128::MAX,
+                },
+            ),
             Action::UseOrder { order: number } => self.send(
                 from,
                 &useOrderCall {
@@ -261,15 +298,37 @@ impl Market {
         }
     }
 
+    /// A voucher by the order's user, or by somebody else.
+    fn claim_units(&mut self, from: Address, order: U256, cumulative: u64, is_signed: bool) {
+        let user = self.chain.order(order).user;
+        let signer = (0..ACTORS)
+            .find(|index| (self.chain.account(*index) == user) == is_signed)
+            .unwrap_or(9);
+        let message = UnitVoucher { order, cumulative };
+        let call = claimUnitsCall {
+            order,
+            cumulative,
+            userSig: self.chain.sign(signer, "DataMarketplace", &message),
+        };
+        let used = self.chain.order(order).used;
+        self.send(from, &call);
+        if !is_signed {
+            assert_eq!(self.chain.order(order).used, used, "a forged voucher paid");
+        }
+    }
+
     /// Fees of what was paid go to the pool.
     fn send<C: SolCall>(&mut self, from: Address, call: &C) {
         let outcome = self.chain.call(from, self.chain.at.data_marketplace, call);
-        let paid: Vec<_> = outcome
-            .logs
-            .iter()
-            .filter_map(|log| <Paid as alloy_sol_types::SolEvent>::decode_log(log).ok())
-            .collect();
-        self.ledger.pool += paid.iter().map(|event| event.fee).sum::<u128>();
+        for log in &outcome.logs {
+            if let Ok(event) = Paid::decode_log(log) {
+                self.ledger.pool += event.fee;
+                *self.ledger.paid.entry(event.order).or_default() += event.amount;
+            }
+            if let Ok(event) = Refunded::decode_log(log) {
+                *self.ledger.refunded.entry(event.order).or_default() += event.amount;
+            }
+        }
     }
 
     /// A rebate leaves the pool for the buyer's credit.
@@ -295,22 +354,21 @@ impl Market {
     }
 
     /// The specification's invariants of the market, and those of trust that every state must keep.
-    fn check(&self) {
-        let chain = &self.chain;
+    fn check(&mut self) {
+        let orders: Vec<_> = (1..=40_u64)
+            .map(|number| self.chain.order(U256::from(number)))
+            .take_while(|order| order.state != 0)
+            .collect();
         let mut open = 0;
-        for number in 1..=40_u64 {
-            let order = chain.order(U256::from(number));
-            match OrderState::try_from(order.state).expect("a state of this version") {
-                OrderState::None => break,
-                OrderState::Funded | OrderState::Delivered | OrderState::Disputed => {
-                    assert_eq!(order.paid, 0);
-                    open += order.amount;
-                }
-                OrderState::Completed => assert!(order.paid <= order.amount),
-                OrderState::Refunded => assert_eq!(order.paid, 0),
-                OrderState::Active => panic!("Fixed and Free orders are never Active"),
+        for (index, order) in orders.iter().enumerate() {
+            open += self.check_order(U256::from(index + 1), order);
+            if let Some(before) = self.ledger.before.get(index) {
+                check_progress(before, order);
             }
         }
+        self.ledger.before = orders;
+        self.check_access();
+        let chain = &self.chain;
         let credits: u128 = (0..10)
             .map(|index| chain.credit(chain.account(index)))
             .sum();
@@ -340,6 +398,72 @@ impl Market {
         );
         assert!(found.value <= 10_000 && found.confidence <= 10_000);
     }
+}
+
+type Order = medina_contracts::data_marketplace::IDataMarketplace::Order;
+
+impl Market {
+    /// What each order must keep by itself; returns what it holds.
+    fn check_order(&self, number: U256, order: &Order) -> u128 {
+        let state = OrderState::try_from(order.state).expect("a state of this version");
+        let events = |map: &BTreeMap<U256, u128>| map.get(&number).copied().unwrap_or_default();
+        assert_eq!(events(&self.ledger.paid), order.paid);
+        assert!(order.paid <= order.amount && order.used <= order.units);
+        let by_unit = order.listing == 4;
+        if by_unit {
+            let price = order.amount / u128::from(order.units);
+            assert_eq!(order.paid, price * u128::from(order.used));
+        }
+        match state {
+            OrderState::None => unreachable!("left out"),
+            OrderState::Completed | OrderState::Refunded => {
+                assert_eq!(order.paid + events(&self.ledger.refunded), order.amount);
+                assert_eq!(
+                    state == OrderState::Refunded,
+                    order.paid == 0 && order.amount > 0
+                );
+                0
+            }
+            OrderState::Active => {
+                assert!(order.listing >= 4, "only running orders are Active");
+                order.amount - order.paid
+            }
+            OrderState::Funded | OrderState::Delivered | OrderState::Disputed => {
+                assert!(order.paid == 0 || order.listing == 5);
+                assert_eq!(events(&self.ledger.refunded), 0);
+                order.amount - order.paid
+            }
+        }
+    }
+
+    /// Who may read has an order that is neither over nor given back.
+    fn check_access(&self) {
+        for listing in 1..6 {
+            for actor in 0..ACTORS {
+                let user = self.chain.account(actor);
+                let call = hasAccessCall { listing, user };
+                if !self.chain.view(self.chain.at.data_marketplace, &call) {
+                    continue;
+                }
+                let mine = self.ledger.before.iter().any(|order| {
+                    order.listing == listing
+                        && order.user == user
+                        && order.state != u8::from(OrderState::Refunded)
+                        && (order.end.is_zero() || order.end.to::<u64>() > self.chain.time)
+                        && (listing != 4 || order.used < order.units)
+                });
+                assert!(mine, "{user} reads {listing} without an order");
+            }
+        }
+    }
+}
+
+/// Final states stay, and what was counted never falls.
+fn check_progress(before: &Order, now: &Order) {
+    let is_final = |order: &Order| order.state >= u8::from(OrderState::Completed);
+    assert!(!is_final(before) || before == now, "a closed order changed");
+    assert!(before.used <= now.used && before.paid <= now.paid);
+    assert!(before.amount <= now.amount && before.end <= now.end);
 }
 
 proptest! {
@@ -374,6 +498,7 @@ fn random_histories_reach_every_state_and_ratings() {
     let every_state = [
         OrderState::Funded,
         OrderState::Delivered,
+        OrderState::Active,
         OrderState::Disputed,
         OrderState::Completed,
         OrderState::Refunded,

@@ -119,8 +119,8 @@ fn listing_refuses_terms_outside_the_rules() {
     let sensor = chain.register(1, "sensor");
     let good = chain.listing(1, sensor, PRICE);
     let cases: [(&str, Spoil); 11] = [
-        ("per unit is not yet", Box::new(|l| l.price = 2)),
-        ("period is not yet", Box::new(|l| l.price = 3)),
+        ("units without an end", Box::new(|l| l.price = 2)),
+        ("periods without a length", Box::new(|l| l.price = 3)),
         ("fixed without a price", Box::new(|l| l.unitPrice = 0)),
         ("free with a price", Box::new(|l| l.price = 0)),
         ("nobody to pay", Box::new(|l| l.payee = Address::ZERO)),

@@ -5,6 +5,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, Uint, keccak256};
 use alloy_sol_types::Eip712Domain;
 use medina_contracts::{
     bartering_coupons::{BarteringCoupons, IBarteringCoupons},
+    consent_and_access::{ConsentAndAccess, IConsentAndAccess},
     data_anchor::{DataAnchor, IDataAnchor},
     data_marketplace::{DataMarketplace, IDataMarketplace},
     eip712,
@@ -248,6 +249,28 @@ fn buy_intent(chain: &mut Chain, _: B256, sensor: B256, pen: &Pen<'_>) -> bool {
         .success
 }
 
+fn unit_voucher(chain: &mut Chain, _: B256, sensor: B256, pen: &Pen<'_>) -> bool {
+    let market = chain.at.data_marketplace;
+    let order = U256::ONE;
+    // The second time the order is there, and so is what the voucher counts.
+    if chain.order(order).listing == 0 {
+        let mut listing = chain.listing(1, sensor, 1_000);
+        (listing.price, listing.unit) = (2, 1_000);
+        let id = chain.list(1, listing);
+        chain.buy(2, id, 1_000);
+    }
+    let message = eip712::UnitVoucher {
+        order,
+        cumulative: 1,
+    };
+    let call = DataMarketplace::claimUnitsCall {
+        order,
+        cumulative: 1,
+        userSig: pen.sign(chain, "account 2", "DataMarketplace", &message),
+    };
+    chain.call(chain.account(9), market, &call).success
+}
+
 fn permit(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
     let (owner, spender) = (chain.account(2), chain.account(3));
     let deadline = U256::from(chain.time + 60);
@@ -338,16 +361,93 @@ fn coupon_use(chain: &mut Chain, fed: B256, sensor: B256, pen: &Pen<'_>) -> bool
         .success
 }
 
-const ACTIONS: [(&str, Action); 9] = [
+fn barter(chain: &mut Chain, fed: B256, sensor: B256, pen: &Pen<'_>) -> bool {
+    let set_rules = BarteringCoupons::setRulesCall {
+        fed,
+        minReputation: 0,
+        types: 0,
+    };
+    chain.ok(1, chain.at.bartering_coupons, &set_rules);
+    let give = eip712::Coupon {
+        issuer: org(2),
+        fed,
+        kind: 1,
+        val: 1,
+        number: 9,
+        issuedAt: Uint::ZERO,
+        holder: org(1),
+        scope: B256::ZERO,
+    };
+    let message = eip712::Barter {
+        give: give.clone(),
+        resource: sensor,
+    };
+    let given = pen.sign(chain, "account 2", "BarteringCoupons", &message);
+    let accepted = chain.sign_packed(1, "BarteringCoupons", &message);
+    let call = BarteringCoupons::barterCall {
+        give: IBarteringCoupons::Coupon {
+            issuer: give.issuer,
+            fed,
+            kind: 1,
+            val: 1,
+            number: 9,
+            issuedAt: Uint::ZERO,
+            holder: give.holder,
+            scope: B256::ZERO,
+        },
+        giveSig: eip712::packed(chain.account(2), &given),
+        resource: sensor,
+        acceptSig: accepted,
+    };
+    chain
+        .call(chain.account(9), chain.at.bartering_coupons, &call)
+        .success
+}
+
+fn consent(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
+    let deadline = chain.deadline();
+    let message = eip712::GrantFor {
+        scope: user(2),
+        grantee: user(3),
+        purpose: keccak256("care"),
+        ops: 2,
+        from: Uint::ZERO,
+        until: deadline,
+        form: keccak256("form"),
+        deadline,
+    };
+    let sig = pen.sign(chain, "account 2", "ConsentAndAccess", &message);
+    let call = ConsentAndAccess::grantForCall {
+        g: IConsentAndAccess::Grant {
+            scope: message.scope,
+            grantee: message.grantee,
+            purpose: message.purpose,
+            ops: 2,
+            from: message.from,
+            until: message.until,
+            form: message.form,
+        },
+        deadline,
+        ownerSig: eip712::packed(chain.account(2), &sig),
+    };
+    chain
+        .call(chain.account(9), chain.at.consent_and_access, &call)
+        .success
+}
+
+const ACTIONS: [(&str, Action); 12] = [
     ("Registration", registration),
     ("KeyRotation", key_rotation),
     ("Anchoring", anchoring),
     ("Enrolment", enrolment),
     ("Rotation", rotation),
     ("BuyIntent", buy_intent),
+    ("UnitVoucher", unit_voucher),
     ("Permit", permit),
     ("Coupon", coupon_registration),
     ("Use", coupon_use),
+    ("Barter", barter),
+    ("GrantFor", consent),
 ];
 
 #[test]

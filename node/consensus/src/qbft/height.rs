@@ -5,9 +5,27 @@ use super::{
     messages::{PreparedClaim, RoundChangeStatement},
     votes::VoteStore,
 };
+use crate::mutants::{Mutant, is_on};
 use alloy_primitives::B256;
 use medina_types::{Certificate, NodePublicKey, NodeSignature, Round, SealedBlock, limits};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Justified proposals kept, of the highest rounds.
+const PROPOSALS_KEPT_MAX: usize = 4;
+/// Blocks kept because round changes prove that they were prepared.
+const CLAIMS_KEPT_MAX: usize = 4;
+/// Blocks kept although nothing refers to them any more, until their check ends.
+const CHECKS_KEPT_MAX: usize = 2;
+/// Blocks kept for one height: those, and what our own record refers to.
+pub(crate) const BLOCKS_KEPT_MAX: usize =
+    PROPOSALS_KEPT_MAX + CLAIMS_KEPT_MAX + CHECKS_KEPT_MAX + super::record::BLOCKS_MAX as usize;
+
+/// Bytes of all votes and round changes of one height, blocks apart.
+pub(crate) const VOTES_BYTES_MAX: usize = limits::VALIDATORS_MAX
+    * limits::ROUNDS_KEPT_PER_VALIDATOR_MAX
+    * (2 * size_of::<Vote>()
+        + size_of::<ProvenRoundChange>()
+        + limits::VALIDATORS_MAX * size_of::<NodeSignature>());
 
 /// What we know about a block's validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +92,8 @@ pub(crate) struct HeightState {
     pub(crate) build_not_before_ms: u64,
     /// Somebody wants this height decided: a valid message arrived or was sent.
     pub(crate) is_active: bool,
+    /// Who alone woke this height, with nothing to show for it.
+    pub(crate) woken_by: Option<NodePublicKey>,
     /// The longest time without a block has passed.
     pub(crate) is_heartbeat_due: bool,
     /// [`crate::Output::Commit`] was ordered.
@@ -134,25 +154,69 @@ impl HeightState {
             .round_changes
             .at(round)
             .filter_map(|(_, change)| Some((change.statement.prepared?, change.prepares.clone()?)));
-        proven.max_by_key(|(claim, _)| claim.round)
+        match () {
+            () if is_on(Mutant::ProposesFreshDespitePrepared) => None,
+            () if is_on(Mutant::ProposesLowestPrepared) => {
+                proven.min_by_key(|(claim, _)| claim.round)
+            }
+            () => proven.max_by_key(|(claim, _)| claim.round),
+        }
     }
 
-    /// Drops proposals of long past rounds and blocks that nothing refers to.
+    /// Drops proposals of long past rounds and blocks that nothing refers to, so
+    /// that at most [`BLOCKS_KEPT_MAX`] remain. Of what peers claim as prepared
+    /// the blocks of the highest rounds stay, those named for the current round
+    /// first. A block that was dropped and is decided all the same comes by sync.
     pub(crate) fn prune(&mut self, keep: &[B256]) {
-        while self.proposals.len() > limits::ROUNDS_KEPT_PER_VALIDATOR_MAX {
+        while self.proposals.len() > PROPOSALS_KEPT_MAX {
             self.proposals.pop_first();
         }
         let proposed = self.proposals.values().map(|proposal| proposal.digest);
-        let claimed = self
-            .round_changes
-            .values()
-            .filter_map(|change| Some(change.statement.prepared?.digest));
-        let wanted: BTreeSet<B256> = proposed
-            .chain(claimed)
-            .chain(keep.iter().copied())
-            .collect();
-        let is_busy = |verdict| matches!(verdict, Verdict::Checking { .. });
-        self.blocks
-            .retain(|digest, known| wanted.contains(digest) || is_busy(known.verdict));
+        let mut wanted: BTreeSet<B256> = proposed.chain(keep.iter().copied()).collect();
+        wanted.extend(self.claimed_digests());
+        let busy = |known: &KnownBlock| matches!(known.verdict, Verdict::Checking { .. });
+        let checking = self.blocks.iter().filter(|(_, known)| busy(known));
+        let checking: Vec<B256> = checking.map(|(digest, _)| *digest).collect();
+        let idle = checking
+            .into_iter()
+            .filter(|digest| !wanted.contains(digest));
+        let unwanted: Vec<B256> = idle.take(CHECKS_KEPT_MAX).collect();
+        wanted.extend(unwanted);
+        self.blocks.retain(|digest, _| wanted.contains(digest));
+    }
+
+    /// Blocks claimed as prepared, the most needed first, bounded.
+    fn claimed_digests(&self) -> Vec<B256> {
+        let claims = self.round_changes.values().filter_map(|change| {
+            let claim = change.statement.prepared?;
+            Some((
+                change.statement.round == self.round,
+                claim.round,
+                claim.digest,
+            ))
+        });
+        let claims: BTreeSet<_> = claims.collect();
+        let digests = claims.into_iter().rev().map(|(_, _, digest)| digest);
+        digests.take(CLAIMS_KEPT_MAX).collect()
+    }
+
+    /// True when somebody proves that a block was prepared at this height.
+    pub(crate) fn has_claims(&self) -> bool {
+        let mut changes = self.round_changes.values();
+        changes.any(|change| change.statement.prepared.is_some())
+    }
+
+    /// Bytes that peers make us keep at this height.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let blocks = self.blocks.values();
+        let blocks: usize = blocks.map(|known| known.block.encode().len()).sum();
+        let of_change = |change: &ProvenRoundChange| {
+            let proof = change.prepares.as_ref();
+            let signatures = proof.map_or(0, |prepares| prepares.signatures().len());
+            size_of::<ProvenRoundChange>() + signatures * size_of::<NodeSignature>()
+        };
+        let changes: usize = self.round_changes.values().map(of_change).sum();
+        let votes = self.prepares.values().chain(self.commits.values()).count();
+        blocks + changes + votes * size_of::<Vote>()
     }
 }

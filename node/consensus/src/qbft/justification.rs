@@ -12,11 +12,14 @@
 use super::messages::{
     Commit, Prepare, PreparedClaim, Proposal, RoundChange, RoundChangeStatement, prepare_message,
 };
-use crate::VoteCrypto;
+use crate::{
+    VoteCrypto,
+    mutants::{Mutant, is_on},
+};
 use alloy_primitives::{Address, B256};
 use medina_types::{
     Certificate, CertificateError, Height, HeightContext, NodePublicKey, NodeSignature, Round,
-    SealedBlock, commit_message,
+    SealedBlock, ValidatorSet, commit_message,
 };
 use std::collections::BTreeSet;
 
@@ -124,6 +127,15 @@ pub enum Freshness {
     Reproposed,
 }
 
+/// How many validators decide: ceil(2n / 3), for any n. (2f + 1 is less where
+/// n is not 3f + 1, and two such quorums may share nobody but a liar.)
+pub(crate) fn quorum(set: &ValidatorSet) -> usize {
+    if is_on(Mutant::QuorumTwoFPlusOne) {
+        return 2 * set.faulty_max() + 1;
+    }
+    set.quorum()
+}
+
 /// What messages of one height are judged by.
 pub(crate) struct Rules<'a> {
     pub(crate) genesis: B256,
@@ -139,11 +151,17 @@ impl Rules<'_> {
         author: &NodePublicKey,
         vote: &Prepare,
     ) -> Result<(), Defect> {
+        if is_on(Mutant::PrepareUnsigned) {
+            return Ok(());
+        }
         let message = prepare_message(self.genesis, self.height, vote.round, vote.digest);
         self.check_signature(author, &message, &vote.signature, "PREPARE")
     }
 
     pub(crate) fn check_commit(&self, author: &NodePublicKey, vote: &Commit) -> Result<(), Defect> {
+        if is_on(Mutant::CommitSealUnchecked) {
+            return Ok(());
+        }
         let message = commit_message(self.genesis, self.height, vote.round, vote.digest);
         self.check_signature(author, &message, &vote.seal, "COMMIT")
     }
@@ -154,14 +172,21 @@ impl Rules<'_> {
         author: &NodePublicKey,
         change: &RoundChange,
     ) -> Result<(), Defect> {
-        self.check_statement(author, &change.statement, change.statement.round)?;
+        self.check_statement(&change.statement, change.statement.round)?;
+        if !is_on(Mutant::RoundChangeUnsigned) {
+            self.check_statement_signature(author, &change.statement)?;
+        }
         match (&change.statement.prepared, &change.proof) {
             (None, None) => Ok(()),
+            (Some(_), None) if is_on(Mutant::RoundChangeClaimWithoutProof) => Ok(()),
             (Some(claim), Some(proof)) => {
                 if proof.block.hash() != claim.digest {
                     return Err(Defect::ProofMismatch);
                 }
                 self.check_extends_head(&proof.block)?;
+                if is_on(Mutant::RoundChangeProofUnchecked) {
+                    return Ok(());
+                }
                 self.check_prepared(claim, &proof.prepares)
             }
             _ => Err(Defect::ProofMismatch),
@@ -176,7 +201,7 @@ impl Rules<'_> {
     ) -> Result<Freshness, Defect> {
         let (round, digest) = (proposal.round, proposal.block.hash());
         let proposer = self.context.proposer(self.height, round);
-        if proposer.key != *author {
+        if proposer.key != *author && !is_on(Mutant::ProposerUnchecked) {
             let (author, proposer) = (*author, proposer.key);
             return Err(Defect::NotTheProposer {
                 author,
@@ -189,7 +214,9 @@ impl Rules<'_> {
         self.check_extends_head(&proposal.block)?;
         let freshness = self.check_justification(proposal, digest)?;
         let (expected, got) = (proposer.operator, proposal.block.header().beneficiary);
-        if freshness == Freshness::Fresh && got != expected {
+        let has_new_payee = got != expected && !is_on(Mutant::WrongBeneficiaryAccepted);
+        let is_bound = freshness == Freshness::Fresh || is_on(Mutant::ReproposalPaysProposer);
+        if is_bound && has_new_payee {
             return Err(Defect::WrongBeneficiary { expected, got });
         }
         Ok(freshness)
@@ -201,9 +228,14 @@ impl Rules<'_> {
             let is_plain = justification.is_empty();
             return if is_plain {
                 Ok(Freshness::Fresh)
+            } else if is_on(Mutant::RoundZeroJustified) {
+                Ok(Freshness::Reproposed)
             } else {
                 Err(Defect::RoundZero)
             };
+        }
+        if justification.is_empty() && is_on(Mutant::JustificationMissing) {
+            return Ok(Freshness::Fresh);
         }
         self.check_round_change_quorum(proposal)?;
         let claims = justification
@@ -215,13 +247,20 @@ impl Rules<'_> {
         match (highest, &justification.prepares) {
             (None, None) => Ok(Freshness::Fresh),
             (Some(round), Some(prepares)) => {
-                let claim = PreparedClaim { round, digest };
-                if !claims.contains(&claim) {
+                let mut claim = PreparedClaim { round, digest };
+                if is_on(Mutant::NotHighestPreparedAccepted) {
+                    claim.round = prepares.round;
+                }
+                if !claims.contains(&claim) || is_on(Mutant::DigestWithRound) {
                     return Err(Defect::NotHighestPrepared { got: digest });
+                }
+                if is_on(Mutant::JustificationPreparesUnchecked) {
+                    return Ok(Freshness::Reproposed);
                 }
                 self.check_prepared(&claim, prepares)
                     .map(|()| Freshness::Reproposed)
             }
+            (Some(_), None) if is_on(Mutant::FreshDespitePreparedAccepted) => Ok(Freshness::Fresh),
             _ => Err(Defect::ProofMismatch),
         }
     }
@@ -229,12 +268,27 @@ impl Rules<'_> {
     fn check_round_change_quorum(&self, proposal: &Proposal) -> Result<(), Defect> {
         let mut authors = BTreeSet::new();
         for named in &proposal.justification.round_changes {
-            if !authors.insert(named.author) {
+            if !authors.insert(named.author) && !is_on(Mutant::JustificationDuplicates) {
                 return Err(Defect::DuplicateRoundChange(named.author));
             }
-            self.check_statement(&named.author, &named.statement, proposal.round)?;
+            let expected = if is_on(Mutant::JustificationOtherRound) {
+                named.statement.round
+            } else {
+                proposal.round
+            };
+            self.check_statement(&named.statement, expected)?;
+            if !is_on(Mutant::JustificationUnsigned) {
+                self.check_statement_signature(&named.author, &named.statement)?;
+            }
         }
-        let (got, quorum) = (authors.len(), self.context.validators.quorum());
+        let mut got = authors.len();
+        if is_on(Mutant::JustificationDuplicates) {
+            got = proposal.justification.round_changes.len();
+        }
+        let mut quorum = quorum(&self.context.validators);
+        if is_on(Mutant::JustificationFPlusOne) {
+            quorum = self.context.validators.faulty_max() + 1;
+        }
         if got < quorum {
             return Err(Defect::TooFewRoundChanges { got, quorum });
         }
@@ -243,7 +297,6 @@ impl Rules<'_> {
 
     fn check_statement(
         &self,
-        author: &NodePublicKey,
         statement: &RoundChangeStatement,
         expected: Round,
     ) -> Result<(), Defect> {
@@ -251,9 +304,10 @@ impl Rules<'_> {
             height,
             round,
             prepared,
-            signature,
+            ..
         } = statement;
-        if *height != self.height || *round != expected {
+        let is_height = *height == self.height || is_on(Mutant::JustificationOtherHeight);
+        if !is_height || *round != expected {
             return Err(Defect::OtherRound {
                 height: *height,
                 round: *round,
@@ -262,12 +316,28 @@ impl Rules<'_> {
         if round.is_zero() {
             return Err(Defect::RoundZero);
         }
-        if let Some(claim) = prepared.filter(|claim| claim.round >= *round) {
+        if let Some(claim) = prepared.filter(|claim| claim.round >= *round)
+            && !is_on(Mutant::PreparedNotBelowAccepted)
+        {
             return Err(Defect::PreparedNotBelow {
                 prepared: claim.round,
                 round: *round,
             });
         }
+        Ok(())
+    }
+
+    fn check_statement_signature(
+        &self,
+        author: &NodePublicKey,
+        statement: &RoundChangeStatement,
+    ) -> Result<(), Defect> {
+        let RoundChangeStatement {
+            height,
+            round,
+            prepared,
+            signature,
+        } = statement;
         let message = RoundChangeStatement::signed_bytes(self.genesis, *height, *round, *prepared);
         self.check_signature(author, &message, signature, "ROUND-CHANGE")
     }
@@ -277,10 +347,14 @@ impl Rules<'_> {
         if prepares.round != claim.round {
             return Err(Defect::ProofMismatch);
         }
+        let mut quorum = quorum(&self.context.validators);
+        if is_on(Mutant::JustificationPreparesFew) {
+            quorum = self.context.validators.faulty_max() + 1;
+        }
         prepares
             .verify_with(
                 &self.context.validators,
-                self.context.validators.quorum(),
+                quorum,
                 |key, message, signature| self.crypto.verify(key, message, signature),
                 || prepare_message(self.genesis, self.height, claim.round, claim.digest),
             )
@@ -289,7 +363,8 @@ impl Rules<'_> {
 
     fn check_extends_head(&self, block: &SealedBlock) -> Result<(), Defect> {
         let (number, parent) = (block.height(), block.header().parent_hash);
-        if number == self.height && parent == self.parent {
+        let is_next = number == self.height && parent == self.parent;
+        if is_next || is_on(Mutant::OtherParentAccepted) {
             return Ok(());
         }
         Err(Defect::OtherParent { number, parent })
@@ -302,7 +377,8 @@ impl Rules<'_> {
         signature: &NodeSignature,
         what: &'static str,
     ) -> Result<(), Defect> {
-        if self.context.validators.index_of_key(author).is_none() {
+        let is_validator = self.context.validators.index_of_key(author).is_some();
+        if !is_validator && !is_on(Mutant::StrangersCounted) {
             return Err(Defect::NotAValidator(*author));
         }
         if self.crypto.verify(author, message, signature) {

@@ -12,7 +12,8 @@
 //!
 //! `height` holds what is known, `rules` what follows from it, `signing` what
 //! we say about it, `record` what must survive a restart, `justification` what
-//! we believe of others, `standing` whether we may vote at all.
+//! we believe of others, `hearing` how messages come in, `links` who is there,
+//! `standing` whether we may vote at all.
 //!
 //! # Deviations
 //! * On demand: round 0 proposes when there is work; an idle height has no timer.
@@ -20,11 +21,17 @@
 //!   connects, so that a lost message costs time and never the height.
 //! * The timer of round r > 0 starts after a quorum asked for round r *or
 //!   later*: somebody who went on has left round r too, and would else be missed.
+//! * A round that is lost, as links tell, ends after a part of its time (`links`).
 //! * A quorum of COMMITs decides in whatever round it was reached.
+//! * Peers have budgets: signature checks per validator and time, bytes kept, and
+//!   empty blocks that one validator alone forces on an idle chain (`budget`).
 
+mod budget;
 mod future;
+mod hearing;
 mod height;
 mod justification;
+mod links;
 pub mod messages;
 mod record;
 mod rules;
@@ -38,13 +45,18 @@ mod votes;
 pub use justification::{Defect, Freshness};
 pub use record::RecordError;
 
-use crate::{Engine, EngineStatus, HeadInfo, Input, Output, Timer, VoteCrypto};
+use crate::{
+    Engine, EngineStatus, HeadInfo, Input, Output, Timer, VoteCrypto,
+    mutants::{Mutant, is_on},
+};
 use alloy_primitives::{Address, B256};
+use budget::{CheckBudget, Patience};
 use future::FutureMessages;
-use height::{AcceptedProposal, HeightState, ProvenRoundChange, Verdict, Vote};
-use justification::Rules;
-use medina_types::{ConsensusParameters, Height, HeightContext, NodePublicKey, Round};
-use messages::{Commit, Message, MessageKind, Prepare, Proposal, RoundChange};
+use height::{AcceptedProposal, HeightState, Verdict};
+use justification::{Rules, quorum};
+use medina_types::{
+    ConsensusParameters, Height, HeightContext, NodePublicKey, Round, SealedBlock, limits,
+};
 use record::{Record, Signed};
 use standing::Standing;
 use std::{
@@ -81,12 +93,20 @@ pub struct Qbft {
     standing: Standing,
     /// Last record; of an earlier height until we sign at this one.
     signed: Signed,
+    /// Blocks of a record whose height the chain has still to reach again.
+    recorded_blocks: BTreeMap<B256, SealedBlock>,
     state: HeightState,
     future: FutureMessages,
+    budget: CheckBudget,
+    patience: Patience,
     timers: Timers,
+    /// Peers, validators or not: one may become a validator while connected.
     connected: BTreeSet<NodePublicKey>,
     /// A quorum of validators, ourselves included, was connected at once.
     has_seen_quorum: bool,
+    /// We became a validator less than a base timeout ago.
+    is_settling: bool,
+    record_damage: Option<RecordError>,
     is_work_waiting: bool,
     /// When we last asked to synchronise with whom.
     sync_asked_ms: BTreeMap<NodePublicKey, u64>,
@@ -105,11 +125,12 @@ impl fmt::Debug for Qbft {
 }
 
 impl Qbft {
-    /// An engine on top of `head`, with the stored record if there is one.
+    /// An engine on top of `head`, with the stored record if there is one. A
+    /// damaged record counts as lost, see [`Self::record_damage`].
     ///
     /// # Errors
-    /// [`RecordError`] if the record is damaged or not ours. To go on without
-    /// it, as a validator that lost its record, construct again with `None`.
+    /// [`RecordError`] if the record is whole, but of another chain, another
+    /// validator or another version of this program.
     pub fn new(
         config: QbftConfig,
         crypto: Box<dyn VoteCrypto>,
@@ -118,15 +139,24 @@ impl Qbft {
         record: Option<Vec<u8>>,
     ) -> Result<Self, RecordError> {
         let decode = |bytes: Vec<u8>| Record::decode(&bytes, config.genesis_hash, config.own_key);
-        let record = record.map(decode).transpose()?;
+        let (record, record_damage) = match record.map(decode).transpose() {
+            Ok(record) => (record, None),
+            Err(error) if error.is_damage() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         let has_memory = record.is_some() && !config.observe_only;
-        let fresh = Standing::without_record(head.height, config.accept_lost_record);
+        let is_accepted = config.accept_lost_record || is_on(Mutant::NoObservationAfterLoss);
+        let fresh = match &record_damage {
+            None => Standing::without_record(head.height, is_accepted),
+            Some(_) => Standing::with_damaged_record(is_accepted),
+        };
         let standing = match &record {
             Some(record) if has_memory && !config.accept_lost_record => {
                 let signed = &record.signed;
                 let is_head = |vote: record::SignedVote| vote.digest == head.hash;
                 let voted_for_head = signed.commit.is_some_and(is_head);
-                signed.standing.restored(head.height, voted_for_head)
+                let standing = signed.standing;
+                standing.restored(head.height, signed.height, voted_for_head)
             }
             _ => fresh,
         };
@@ -137,30 +167,72 @@ impl Qbft {
             context,
             standing,
             signed: Signed::nothing(Height::GENESIS, standing),
+            recorded_blocks: BTreeMap::new(),
             state: HeightState::default(),
             future: FutureMessages::default(),
+            budget: CheckBudget::default(),
+            patience: Patience::default(),
             timers: Timers::default(),
             connected: BTreeSet::new(),
             has_seen_quorum: false,
+            is_settling: standing == Standing::Joined,
+            record_damage,
             is_work_waiting: false,
             sync_asked_ms: BTreeMap::new(),
             is_record_dirty: false,
             out: Vec::new(),
         };
-        if let Some(record) = record {
+        if let Some(record) = record.filter(|_| !is_on(Mutant::RecordIgnoredOnRestart)) {
             engine.restore(record);
         }
         engine.note_connected();
         Ok(engine)
     }
 
+    /// Why the stored record could not be read, if so: this validator counts as
+    /// one that lost its record and observes first.
+    #[must_use]
+    pub fn record_damage(&self) -> Option<&RecordError> {
+        self.record_damage.as_ref()
+    }
+
+    /// Bytes that peers make this engine keep, never above
+    /// [`Self::KEPT_BYTES_MAX`]: blocks, proofs, votes, future messages.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.state.kept_bytes() + self.future.kept_bytes()
+    }
+
+    /// Bound of [`Self::kept_bytes`], whatever peers send.
+    pub const KEPT_BYTES_MAX: usize = future::FUTURE_BYTES_MAX
+        + height::BLOCKS_KEPT_MAX * limits::BLOCK_BYTES_MAX
+        + height::VOTES_BYTES_MAX;
+
     /// Continues in the round of the record, with the same votes.
     fn restore(&mut self, record: Record) {
         self.signed = record.signed;
+        if is_on(Mutant::LockLostOnRestart) {
+            self.signed.prepared = None;
+        }
+        if is_on(Mutant::RestoresOtherHeight) {
+            self.signed.height = self.height();
+        }
+        self.recorded_blocks = record.blocks;
+        self.resume();
+    }
+
+    /// Takes up the votes of the record once the chain is at its height, which
+    /// may be later: the last blocks of the chain may be lost, the record not.
+    fn resume(&mut self) {
+        if self.signed.height < self.height() {
+            self.recorded_blocks.clear();
+        }
         let Some(signed) = self.signed_here() else {
             return;
         };
-        let round = signed.round().unwrap_or_default();
+        let Some(round) = signed.round() else {
+            return;
+        };
         let proposal = signed.proposal.as_ref().map(|proposal| proposal.vote);
         let accepted = [signed.prepare, proposal].into_iter().flatten();
         let accepted = accepted
@@ -169,7 +241,7 @@ impl Qbft {
             .next();
         self.state.round = round;
         self.state.is_active = true;
-        for block in record.blocks.into_values() {
+        for block in std::mem::take(&mut self.recorded_blocks).into_values() {
             self.state.learn_block(block, Verdict::Unchecked);
         }
         if let Some(digest) = accepted {
@@ -224,156 +296,6 @@ impl Qbft {
         }
     }
 
-    fn note_connected(&mut self) {
-        let others = self
-            .connected
-            .iter()
-            .filter(|peer| self.is_validator(peer))
-            .count();
-        self.has_seen_quorum |=
-            others + usize::from(self.is_member()) >= self.context.validators.quorum();
-    }
-
-    fn on_peer_connected(&mut self, peer: NodePublicKey) {
-        if peer == self.config.own_key || !self.is_validator(&peer) {
-            return;
-        }
-        self.connected.insert(peer);
-        self.note_connected();
-        for bytes in self.current_messages() {
-            self.out.push(Output::Send { to: peer, bytes });
-        }
-    }
-
-    fn on_message(&mut self, now_ms: u64, from: NodePublicKey, bytes: Vec<u8>) {
-        if from == self.config.own_key || !self.is_validator(&from) {
-            return;
-        }
-        let message = match Message::decode(&bytes) {
-            Ok(message) => message,
-            Err(error) => return self.accuse(from, error.to_string()),
-        };
-        let (height, next) = (self.height(), self.height().next());
-        match (message.height(), message.kind()) {
-            (at, MessageKind::Ahead) if at >= height => self.ask_to_sync(now_ms, from, at),
-            (_, MessageKind::Ahead) => {}
-            (at, MessageKind::RoundChange) if at < height => self.answer_laggard(from),
-            (at, _) if at < height => {}
-            (at, _) if at == height => self.on_current_message(from, message),
-            (at, kind) if at == next => self.future.insert(from, message.round(), kind, bytes),
-            (at, _) => self.ask_to_sync(now_ms, from, at.previous().unwrap_or(at)),
-        }
-    }
-
-    /// A validator still changes rounds at a height that we know as decided.
-    fn answer_laggard(&mut self, to: NodePublicKey) {
-        let bytes = Message::Ahead {
-            height: self.head.height,
-        }
-        .encode();
-        self.out.push(Output::Send { to, bytes });
-    }
-
-    fn on_current_message(&mut self, from: NodePublicKey, message: Message) {
-        if self.state.is_decided {
-            return;
-        }
-        let result = match message {
-            Message::Proposal(proposal) => self.on_proposal(from, *proposal),
-            Message::Prepare(prepare) => self.on_prepare(from, prepare),
-            Message::Commit(commit) => self.on_commit(from, commit),
-            Message::RoundChange(change) => self.on_round_change(from, *change),
-            Message::Ahead { .. } => Ok(()),
-        };
-        match result {
-            Ok(()) => {}
-            Err(defect) if defect.is_provable() => self.accuse(from, defect.to_string()),
-            Err(_) => {}
-        }
-    }
-
-    /// One proposal per round, the first that is justified.
-    fn on_proposal(&mut self, from: NodePublicKey, proposal: Proposal) -> Result<(), Defect> {
-        if self.state.proposals.contains_key(&proposal.round) {
-            return Ok(());
-        }
-        let freshness = self.rules().check_proposal(&from, &proposal)?;
-        let (round, digest) = (proposal.round, proposal.block.hash());
-        self.state.learn_block(proposal.block, Verdict::Unchecked);
-        let fresh = freshness == Freshness::Fresh;
-        self.state
-            .proposals
-            .insert(round, AcceptedProposal { digest, fresh });
-        self.note_voter(from);
-        if round > self.state.round {
-            self.move_to_round(round);
-        }
-        Ok(())
-    }
-
-    fn on_prepare(&mut self, from: NodePublicKey, prepare: Prepare) -> Result<(), Defect> {
-        let round = prepare.round;
-        if self.state.prepares.contains(round, &from) {
-            return Ok(());
-        }
-        self.rules().check_prepare(&from, &prepare)?;
-        let vote = Vote {
-            digest: prepare.digest,
-            signature: prepare.signature,
-        };
-        self.state.prepares.insert(round, from, vote);
-        self.note_voter(from);
-        Ok(())
-    }
-
-    fn on_commit(&mut self, from: NodePublicKey, commit: Commit) -> Result<(), Defect> {
-        let round = commit.round;
-        if self.state.commits.contains(round, &from) {
-            return Ok(());
-        }
-        self.rules().check_commit(&from, &commit)?;
-        let vote = Vote {
-            digest: commit.digest,
-            signature: commit.seal,
-        };
-        self.state.commits.insert(round, from, vote);
-        self.note_voter(from);
-        Ok(())
-    }
-
-    fn on_round_change(&mut self, from: NodePublicKey, change: RoundChange) -> Result<(), Defect> {
-        let round = change.statement.round;
-        if self.state.round_changes.contains(round, &from) {
-            return Ok(());
-        }
-        self.rules().check_round_change(&from, &change)?;
-        let RoundChange { statement, proof } = change;
-        let prepares = proof.map(|proof| {
-            self.state.learn_block(proof.block, Verdict::Unchecked);
-            proof.prepares
-        });
-        self.state.round_changes.insert(
-            round,
-            from,
-            ProvenRoundChange {
-                statement,
-                prepares,
-            },
-        );
-        self.note_voter(from);
-        Ok(())
-    }
-
-    /// A validator provably works at this height, so there is something to decide.
-    fn note_voter(&mut self, voter: NodePublicKey) {
-        self.state.voters.insert(voter);
-        self.state.is_active = true;
-    }
-
-    fn accuse(&mut self, peer: NodePublicKey, reason: String) {
-        self.out.push(Output::PeerMisbehaved { peer, reason });
-    }
-
     /// Asks for blocks up to `height`, at most once per peer and base timeout, so
     /// that a liar can neither flood us nor keep others from being asked.
     fn ask_to_sync(&mut self, now_ms: u64, from: NodePublicKey, height: Height) {
@@ -403,7 +325,8 @@ impl Qbft {
 
     /// Repeats what may have been lost, and looks for those who are ahead.
     fn on_resend(&mut self, now_ms: u64) {
-        if !self.state.is_decided {
+        self.is_settling = false;
+        if !self.state.is_decided && !is_on(Mutant::RoundChangeOnce) {
             for bytes in self.current_messages() {
                 self.out.push(Output::Broadcast { bytes });
             }
@@ -433,19 +356,53 @@ impl Qbft {
         }
     }
 
+    fn change_context(&mut self, mut context: HeightContext) {
+        let is_same = context.validators == self.context.validators;
+        if is_on(Mutant::OldSetKept) && !is_same {
+            context = self.context.clone();
+        }
+        self.context = context;
+        self.patience.retain(&self.context.validators);
+    }
+
+    /// The block that we just saw makes us a validator.
+    fn join(&mut self) {
+        let standing = self.standing.after_joining();
+        let is_rolled_back = self.signed.height > self.head.height;
+        if standing != Standing::Joined || is_rolled_back {
+            return;
+        }
+        self.standing = standing;
+        self.is_settling = true;
+        self.has_seen_quorum = false;
+        self.signed = Signed::nothing(self.height(), standing);
+        self.is_record_dirty = true;
+    }
+
     fn on_height_decided(&mut self, now_ms: u64, head: HeadInfo, context: HeightContext) {
         if head.height < self.height() {
             return;
         }
         let is_next = head.height == self.height();
-        let has_seen_votes = self.state.voters.len() >= self.context.validators.quorum();
+        let has_seen_votes = self.state.voters.len() >= quorum(&self.context.validators);
         let vote = self.signed_here().and_then(|signed| signed.commit);
         let has_voted_for_it = vote.is_some_and(|vote| vote.digest == head.hash);
-        let is_live = is_next && (has_seen_votes || has_voted_for_it);
+        let is_sure = is_on(Mutant::SyncedBlocksEndObservation);
+        let is_live = is_next && (has_seen_votes || has_voted_for_it || is_sure);
+        let (was_member, forced_by) = (self.is_member(), self.forced_by(head.hash));
+        let (set, parameters) = (&self.context.validators, &self.config.parameters);
+        self.patience
+            .after_block(now_ms, forced_by, set, parameters);
         self.head = head;
         self.change_standing(self.standing.after_block(is_live));
-        self.context = context;
+        self.change_context(context);
+        if is_next && !was_member && self.is_member() {
+            self.join();
+        }
+        self.is_settling &= self.standing == Standing::Joined;
         self.state = HeightState::default();
+        self.budget = CheckBudget::default();
+        self.resume();
         self.sync_asked_ms.clear();
         self.timers.cancel_all(&mut self.out);
         self.set_heartbeat(now_ms);
@@ -461,12 +418,15 @@ impl Engine for Qbft {
         match input {
             Input::Started { .. } => self.on_started(now_ms),
             Input::PeerConnected { peer } => self.on_peer_connected(peer),
-            Input::PeerDisconnected { peer } => {
-                self.connected.remove(&peer);
-            }
+            Input::PeerDisconnected { peer } => self.on_peer_disconnected(&peer),
             Input::MessageReceived { from, bytes } => self.on_message(now_ms, from, bytes),
             Input::TimerFired { timer } => self.on_timer(now_ms, timer),
-            Input::WorkWaiting { waiting } => self.is_work_waiting = waiting,
+            Input::WorkWaiting { waiting } => {
+                self.is_work_waiting = waiting;
+                if waiting {
+                    self.state.woken_by = None;
+                }
+            }
             Input::BlockBuilt {
                 height,
                 round,
@@ -485,13 +445,15 @@ impl Engine for Qbft {
         // A validator alone sends nothing, so its commit batch is its record; a
         // follower has nothing to remember.
         let has_others = self.context.validators.len() > 1;
-        if std::mem::take(&mut self.is_record_dirty) && has_others && self.is_member() {
-            out.insert(
-                0,
-                Output::Persist {
-                    record: self.encode_record(),
-                },
-            );
+        let is_dirty = std::mem::take(&mut self.is_record_dirty);
+        if is_dirty && has_others && self.is_member() && !is_on(Mutant::VoteNotPersisted) {
+            let place = if is_on(Mutant::VoteBeforePersist) {
+                out.len()
+            } else {
+                0
+            };
+            let record = self.encode_record();
+            out.insert(place, Output::Persist { record });
         }
         out
     }

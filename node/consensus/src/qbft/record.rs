@@ -19,7 +19,7 @@ use medina_types::{Certificate, Height, NodePublicKey, Round, SealedBlock};
 use std::collections::BTreeMap;
 
 /// Blocks that one record may hold: own proposal, prepared, voted for.
-const BLOCKS_MAX: u32 = 3;
+pub(crate) const BLOCKS_MAX: u32 = 3;
 
 /// Why a stored record cannot be used. The caller decides whether to go on
 /// without it, as a validator that lost its record.
@@ -58,6 +58,18 @@ pub enum RecordError {
         /// Ours.
         expected: NodePublicKey,
     },
+}
+
+impl RecordError {
+    /// True when the record's content is gone, so that it counts as lost; false
+    /// when it is whole but not for this node, which only a person can settle.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Truncated(_) | Self::Checksum | Self::Malformed(_) => true,
+            Self::Version { .. } | Self::OtherChain { .. } | Self::OtherKey { .. } => false,
+        }
+    }
 }
 
 /// A vote that was signed: a claim about round and digest.
@@ -200,16 +212,18 @@ impl Record {
         key: NodePublicKey,
     ) -> Result<Self, RecordError> {
         let (&found, rest) = bytes.split_first().ok_or(RecordError::Truncated(0))?;
+        let truncated = RecordError::Truncated(bytes.len());
+        let (checksum, body) = rest.split_at_checked(32).ok_or(truncated)?;
+        // Before the version, so that a damaged version byte in damaged bytes is
+        // damage. Every version keeps this frame.
+        if keccak256(body).as_slice() != checksum {
+            return Err(RecordError::Checksum);
+        }
         if found != CONSENSUS_VERSION {
             return Err(RecordError::Version {
                 found,
                 expected: CONSENSUS_VERSION,
             });
-        }
-        let truncated = RecordError::Truncated(bytes.len());
-        let (checksum, body) = rest.split_at_checked(32).ok_or(truncated)?;
-        if keccak256(body).as_slice() != checksum {
-            return Err(RecordError::Checksum);
         }
         let record: Self =
             borsh::from_slice(body).map_err(|error| RecordError::Malformed(error.to_string()))?;

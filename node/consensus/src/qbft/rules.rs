@@ -4,10 +4,14 @@
 use super::{
     Qbft,
     height::{HeightState, Verdict},
+    justification::quorum,
     messages::{Justification, NamedRoundChange},
-    timers::{milliseconds, round_timeout},
+    timers::{lost_round_timeout, milliseconds, round_timeout},
 };
-use crate::{Output, Timer};
+use crate::{
+    Output, Timer,
+    mutants::{Mutant, is_on},
+};
 use alloy_primitives::B256;
 use medina_types::{Round, SealedBlock};
 use std::time::Duration;
@@ -59,7 +63,10 @@ impl Qbft {
 
     /// Round and digest that a quorum committed to.
     pub(super) fn committed_subject(&self) -> Option<(Round, B256)> {
-        let quorum = self.context.validators.quorum();
+        let mut quorum = quorum(&self.context.validators);
+        if is_on(Mutant::DecidesOnFPlusOneSeals) {
+            quorum = self.context.validators.faulty_max() + 1;
+        }
         let subjects = HeightState::subjects(&self.state.commits);
         subjects
             .into_iter()
@@ -71,7 +78,11 @@ impl Qbft {
     fn upon_higher_round_changes(&mut self) -> bool {
         let highest = self.state.round_changes.highest_rounds().into_values();
         let higher: Vec<_> = highest.filter(|&round| round > self.state.round).collect();
-        if higher.len() <= self.context.validators.faulty_max() {
+        let mut faulty_max = self.context.validators.faulty_max();
+        if is_on(Mutant::JumpsOnOne) {
+            faulty_max = 0;
+        }
+        if higher.len() <= faulty_max || is_on(Mutant::NoJump) {
             return false;
         }
         let lowest = higher
@@ -129,7 +140,12 @@ impl Qbft {
         let has_reason = if round.is_zero() {
             self.is_work_waiting || self.state.is_heartbeat_due
         } else {
-            self.state.round_changes.count_at(round) >= self.context.validators.quorum()
+            let mut quorum = quorum(&self.context.validators);
+            if is_on(Mutant::ProposesWithoutQuorum) {
+                quorum = self.context.validators.faulty_max() + 1;
+            }
+            let is_idle = is_on(Mutant::NoEmptyBlockAfterRoundChange) && !self.is_work_waiting;
+            self.state.round_changes.count_at(round) >= quorum && !is_idle
         };
         !self.state.is_decided && is_ours && is_open && has_reason && self.may_sign()
     }
@@ -222,16 +238,41 @@ impl Qbft {
             return false;
         };
         match self.state.verdict(&proposal.digest) {
-            Some(Verdict::Unchecked) => self.order_check(proposal.digest, proposal.fresh),
-            Some(Verdict::Invalid { fresh: true }) if !proposal.fresh => {
+            Some(Verdict::Unchecked) if is_on(Mutant::PreparesUnchecked) => {
+                self.on_check_ended(proposal.digest, Verdict::Valid)
+            }
+            Some(Verdict::Unchecked) => {
+                let fresh = match () {
+                    () if is_on(Mutant::ReproposalJudgedByClock) => true,
+                    () if is_on(Mutant::FreshWithoutClock) => false,
+                    () => proposal.fresh,
+                };
+                self.order_check(proposal.digest, fresh)
+            }
+            Some(Verdict::Invalid { fresh: true })
+                if !proposal.fresh && !is_on(Mutant::ReproposalJudgedByClock) =>
+            {
                 self.order_check(proposal.digest, false)
             }
-            Some(Verdict::Valid) if self.may_sign() && !self.has_prepared_in(self.state.round) => {
+            Some(Verdict::Valid) if self.may_sign() && !self.has_answered(proposal.digest) => {
                 self.sign_prepare(proposal.digest);
                 true
             }
             _ => false,
         }
+    }
+
+    /// Whether the proposal of this round has got our PREPARE.
+    fn has_answered(&self, digest: B256) -> bool {
+        let signed = self.signed_here().and_then(|signed| signed.prepare);
+        let is_other = signed.is_some_and(|vote| vote.digest != digest);
+        let is_twice = is_other && is_on(Mutant::PreparesSecondProposal);
+        self.has_prepared_in(self.state.round) && !is_twice
+    }
+
+    fn on_check_ended(&mut self, digest: B256, verdict: Verdict) -> bool {
+        let known = self.state.blocks.get_mut(&digest);
+        known.map(|known| known.verdict = verdict).is_some()
     }
 
     fn order_check(&mut self, digest: B256, fresh: bool) -> bool {
@@ -261,6 +302,9 @@ impl Qbft {
 
     /// UponPrepare: a quorum prepared the valid proposal of this round.
     fn upon_prepare_quorum(&mut self) -> bool {
+        if is_on(Mutant::CommitsLeftRound) && self.commit_left_round() {
+            return true;
+        }
         let Some(proposal) = self.state.proposal() else {
             return false;
         };
@@ -270,11 +314,43 @@ impl Qbft {
             return false;
         }
         let prepares = self.prepares(round, proposal.digest);
-        if prepares.signatures().len() < self.context.validators.quorum() {
+        if !self.is_enough(round, prepares.signatures().len()) {
             return false;
         }
         self.sign_commit(proposal.digest, prepares);
         true
+    }
+
+    fn is_enough(&self, round: Round, prepares: usize) -> bool {
+        let mut prepares = prepares;
+        if is_on(Mutant::DuplicatePreparesCounted) {
+            prepares = self.state.prepares.count_at(round);
+        }
+        let is_careless = is_on(Mutant::CommitsWithoutPrepared) && prepares > 0;
+        prepares >= quorum(&self.context.validators) || is_careless
+    }
+
+    /// What [`Mutant::CommitsLeftRound`] does.
+    fn commit_left_round(&mut self) -> bool {
+        let current = self.state.round;
+        let past: Vec<_> = self
+            .state
+            .proposals
+            .iter()
+            .map(|(round, it)| (*round, it.digest))
+            .collect();
+        for (round, digest) in past {
+            let prepares = self.prepares(round, digest);
+            let is_valid = self.state.verdict(&digest) == Some(Verdict::Valid);
+            let is_ready = self.is_enough(round, prepares.signatures().len()) && is_valid;
+            if round < current && is_ready && self.may_sign() && !self.has_committed_in(round) {
+                self.state.round = round;
+                self.sign_commit(digest, prepares);
+                self.state.round = current;
+                return true;
+            }
+        }
+        false
     }
 
     /// Leaves the current round and asks for a higher one.
@@ -288,15 +364,14 @@ impl Qbft {
     /// Leaves the current round without asking, as a justified proposal allows.
     pub(super) fn move_to_round(&mut self, round: Round) {
         self.state.round = round;
+        if is_on(Mutant::PreparedForgottenOnNewRound) {
+            self.signed.prepared = None;
+        }
         self.state.is_active = true;
         self.state.build_not_before_ms = 0;
         self.timers.cancel(Timer::Round, &mut self.out);
         self.timers.cancel(Timer::Propose, &mut self.out);
-        let keep = self
-            .signed_here()
-            .map(|signed| signed.digests())
-            .unwrap_or_default();
-        self.state.prune(&keep);
+        self.prune();
     }
 
     fn refresh_timers(&mut self, now_ms: u64) {
@@ -316,13 +391,18 @@ impl Qbft {
             self.timers.cancel(Timer::Round, &mut self.out);
             return;
         }
-        let mut timeout = round_timeout(&self.config.parameters, self.state.round);
+        let parameters = &self.config.parameters;
+        let mut timeout = round_timeout(parameters, self.state.round);
+        let mut open_ms = 0;
         if self.state.round.is_zero() {
             // The proposer may not propose before the interval is over.
-            timeout += Duration::from_millis(self.interval_end_ms().saturating_sub(now_ms));
+            open_ms = self.interval_end_ms();
+            timeout += Duration::from_millis(open_ms.saturating_sub(now_ms));
         }
+        let grace = (open_ms, lost_round_timeout(parameters));
+        let is_lost = self.is_round_lost();
         self.timers
-            .ensure(Timer::Round, now_ms, timeout, &mut self.out);
+            .run_round(now_ms, timeout, is_lost, grace, &mut self.out);
     }
 
     /// Whether the current round may end by timeout.
@@ -334,9 +414,11 @@ impl Qbft {
             return true;
         }
         if self.state.round.is_zero() {
-            return self.is_work_waiting || self.state.is_heartbeat_due || self.state.is_active;
+            let has_reason = self.is_work_waiting || self.state.is_heartbeat_due;
+            return has_reason || self.state.is_active || is_on(Mutant::IdleRoundTimer);
         }
-        self.state.askers_from(self.state.round) >= self.context.validators.quorum()
+        let is_alone = is_on(Mutant::RoundTimerWithoutQuorum);
+        is_alone || self.state.askers_from(self.state.round) >= quorum(&self.context.validators)
     }
 
     fn refresh_propose_timer(&mut self, now_ms: u64) {
@@ -356,6 +438,7 @@ impl Qbft {
             .signed_here()
             .is_some_and(|signed| signed.round().is_some());
         let is_waiting = has_signed || !self.state.commits.is_empty();
-        (is_waiting && !self.state.is_decided) || self.future.any_author().is_some()
+        let is_settling = self.is_settling && self.is_member();
+        (is_waiting && !self.state.is_decided) || is_settling || self.future.any_author().is_some()
     }
 }

@@ -12,7 +12,10 @@ use super::{
     },
     record::{Prepared, Record, Signed, SignedProposal, SignedVote},
 };
-use crate::Output;
+use crate::{
+    Output,
+    mutants::{Mutant, is_on},
+};
 use alloy_primitives::B256;
 use medina_types::{Certificate, Height, Round, commit_message};
 
@@ -24,7 +27,9 @@ impl Qbft {
         // what was signed in between is forgotten, so nothing is signed again.
         set.index_of_key(&self.config.own_key).is_some()
             && self.signed.height <= self.height()
-            && self.standing.allows_voting(set, self.has_seen_quorum)
+            && self
+                .standing
+                .allows_voting(set, self.has_seen_quorum && !self.is_settling)
     }
 
     /// What was signed at this height, if anything.
@@ -69,7 +74,11 @@ impl Qbft {
             self.signed = Signed::nothing(height, self.standing);
         }
         let last = self.signed.round().unwrap_or_default();
-        assert!(round >= last, "signing in round {round} after round {last}");
+        let is_mutant = is_on(Mutant::CommitsLeftRound) || is_on(Mutant::FollowsLowerRound);
+        assert!(
+            round >= last || is_mutant,
+            "signing in round {round} after round {last}"
+        );
         self.signed.standing = self.standing;
         self.state.is_active = true;
         self.is_record_dirty = true;
@@ -233,7 +242,7 @@ impl Qbft {
     /// prepared, since then it would say something else.
     fn round_change_message(&self) -> Option<Message> {
         let (height, round) = (self.height(), self.signed_here()?.round_change?);
-        let prepared = self.prepared();
+        let prepared = self.prepared().filter(|_| !is_on(Mutant::PreparedWithheld));
         if prepared.is_some_and(|prepared| prepared.claim.round >= round) {
             return None;
         }
@@ -319,10 +328,13 @@ impl Qbft {
     pub(super) fn prepares(&self, round: Round, digest: B256) -> Certificate {
         let set = &self.context.validators;
         let index_of = |key: &_| set.index_of_key(key);
-        Certificate::new(
-            round,
-            HeightState::tally(&self.state.prepares, round, digest, index_of),
-        )
+        let mut votes = HeightState::tally(&self.state.prepares, round, digest, index_of);
+        if is_on(Mutant::VotesOfAnyRoundCounted) {
+            let rounds = self.state.prepares.rounds();
+            let of = |round| HeightState::tally(&self.state.prepares, round, digest, index_of);
+            votes.extend(rounds.flat_map(of));
+        }
+        Certificate::new(round, votes)
     }
 
     /// The height being decided.

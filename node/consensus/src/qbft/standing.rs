@@ -9,6 +9,12 @@
 //! quorum of validators is connected; should block 1 then arrive by sync
 //! instead of by votes, the network was not fresh, and the node observes.
 //!
+//! A node that sees itself become a validator cannot have signed anything as one,
+//! unless it lost its data and reads the chain again. It votes at its first height
+//! once it has stood there for a base timeout with a quorum connected; should that
+//! block arrive by sync instead, it had read old history, and it observes. So any
+//! number may join in one block: were they all to observe, nobody could decide.
+//!
 //! # Deviations
 //! Where every certificate needs every validator (n <= 2) a lost record cannot
 //! lead to two decisions as long as the other remembers, and observing would
@@ -32,6 +38,9 @@ pub(crate) enum Standing {
         /// Blocks seen decided live since.
         live_blocks: u8,
     },
+    /// No record, but this node saw itself become a validator: votes at its
+    /// first height with a connected quorum.
+    Joined,
 }
 
 impl Standing {
@@ -44,13 +53,32 @@ impl Standing {
         }
     }
 
-    /// Standing of a validator whose record was written with `self`.
-    /// `voted_for_head`: the record shows our COMMIT for the head.
-    pub(crate) fn restored(self, head: Height, voted_for_head: bool) -> Self {
+    /// Standing of a validator whose record is there but damaged: it has signed
+    /// something, at genesis too.
+    pub(crate) fn with_damaged_record(accepted_by_operator: bool) -> Self {
+        if accepted_by_operator {
+            Self::Voting
+        } else {
+            Self::Observing { live_blocks: 0 }
+        }
+    }
+
+    /// Standing of a validator whose record of height `recorded` was written
+    /// with `self`. `voted_for_head`: it shows our COMMIT for the head.
+    pub(crate) fn restored(self, head: Height, recorded: Height, voted_for_head: bool) -> Self {
         match self {
-            Self::AtGenesis if voted_for_head => Self::Voting,
+            Self::AtGenesis | Self::Joined if voted_for_head => Self::Voting,
             Self::AtGenesis if head > Height::GENESIS => Self::Observing { live_blocks: 0 },
+            Self::Joined if head >= recorded => Self::Observing { live_blocks: 0 },
             other => other,
+        }
+    }
+
+    /// After this node saw the block that makes it a validator.
+    pub(crate) fn after_joining(self) -> Self {
+        match self {
+            Self::Voting => Self::Voting,
+            Self::AtGenesis | Self::Observing { .. } | Self::Joined => Self::Joined,
         }
     }
 
@@ -58,8 +86,8 @@ impl Standing {
     pub(crate) fn after_block(self, live: bool) -> Self {
         match self {
             Self::Voting => Self::Voting,
-            Self::AtGenesis if live => Self::Voting,
-            Self::AtGenesis => Self::Observing { live_blocks: 0 },
+            Self::AtGenesis | Self::Joined if live => Self::Voting,
+            Self::AtGenesis | Self::Joined => Self::Observing { live_blocks: 0 },
             Self::Observing { live_blocks } => {
                 let live_blocks = live_blocks + u8::from(live);
                 if live_blocks >= LIVE_BLOCKS_BEFORE_VOTING {
@@ -76,7 +104,7 @@ impl Standing {
         match self {
             Self::Voting => true,
             _ if set.quorum() == set.len() => true,
-            Self::AtGenesis => quorum_connected,
+            Self::AtGenesis | Self::Joined => quorum_connected,
             Self::Observing { .. } => false,
         }
     }
@@ -103,11 +131,38 @@ mod tests {
             fresh.after_block(false),
             Standing::Observing { live_blocks: 0 }
         );
+        let first = Height(1);
         assert_eq!(
-            fresh.restored(Height(1), false),
+            fresh.restored(first, first, false),
             Standing::Observing { live_blocks: 0 }
         );
-        assert_eq!(fresh.restored(Height(1), true), Standing::Voting);
-        assert_eq!(fresh.restored(Height::GENESIS, false), Standing::AtGenesis);
+        assert_eq!(fresh.restored(first, first, true), Standing::Voting);
+        assert_eq!(
+            fresh.restored(Height::GENESIS, first, false),
+            Standing::AtGenesis
+        );
+    }
+
+    #[test]
+    fn newcomer_that_finds_its_first_block_by_sync_observes() {
+        let lost = Standing::Observing { live_blocks: 0 };
+        let joined = lost.after_joining();
+        assert_eq!(joined, Standing::Joined);
+        assert_eq!(joined.after_block(true), Standing::Voting);
+        assert_eq!(joined.after_block(false), lost);
+        assert_eq!(joined.restored(Height(6), Height(7), false), joined);
+        assert_eq!(
+            joined.restored(Height(7), Height(7), true),
+            Standing::Voting
+        );
+        assert_eq!(joined.restored(Height(7), Height(7), false), lost);
+        assert_eq!(Standing::Voting.after_joining(), Standing::Voting);
+    }
+
+    #[test]
+    fn damaged_record_observes_at_genesis_too() {
+        let lost = Standing::Observing { live_blocks: 0 };
+        assert_eq!(Standing::with_damaged_record(false), lost);
+        assert_eq!(Standing::with_damaged_record(true), Standing::Voting);
     }
 }

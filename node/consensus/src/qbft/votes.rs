@@ -1,5 +1,6 @@
 //! Votes received at one height, at most one per validator and round.
 
+use crate::mutants::{Mutant, is_on};
 use medina_types::{NodePublicKey, Round, limits};
 use std::collections::BTreeMap;
 
@@ -36,7 +37,8 @@ impl<T> VoteStore<T> {
             return;
         }
         let of_author: Vec<Round> = self.rounds_of(&author).collect();
-        if of_author.len() >= limits::ROUNDS_KEPT_PER_VALIDATOR_MAX {
+        let is_full = of_author.len() >= limits::ROUNDS_KEPT_PER_VALIDATOR_MAX;
+        if is_full && !is_on(Mutant::RoundsUnbounded) {
             match of_author.first() {
                 Some(&lowest) if lowest < round => self.remove(lowest, &author),
                 _ => return,

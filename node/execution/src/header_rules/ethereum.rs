@@ -1,4 +1,4 @@
-//! Ethereum's header rules from Cancun to Osaka, for public test vectors.
+//! Ethereum's header rules from Paris to Osaka, for public test vectors.
 
 use super::ParentOf;
 use crate::{InvalidBlock, evm::MachineRules};
@@ -24,9 +24,14 @@ pub(super) fn check(
     block: &Block,
 ) -> Result<(), InvalidBlock> {
     check_time_and_gas(parent.header, &block.header)?;
-    check_withdrawals(block)?;
-    check_blobs(rules, parent.header, block)?;
-    check_roots_of_the_beacon_chain(rules, &block.header)
+    if rules.fork.is_enabled_in(SpecId::SHANGHAI) {
+        check_withdrawals(block)?;
+    }
+    if rules.fork.is_enabled_in(SpecId::CANCUN) {
+        check_blobs(rules, parent.header, block)?;
+        check_beacon_root(&block.header)?;
+    }
+    check_requests(rules, &block.header)
 }
 
 fn check_time_and_gas(parent: &Header, header: &Header) -> Result<(), InvalidBlock> {
@@ -70,7 +75,7 @@ fn check_withdrawals(block: &Block) -> Result<(), InvalidBlock> {
 }
 
 fn check_blobs(rules: &MachineRules, parent: &Header, block: &Block) -> Result<(), InvalidBlock> {
-    let params = rules.blob_params();
+    let params = rules.blobs;
     let transactions = block.body.transactions.iter();
     let blobs = transactions.flat_map(|one| one.blob_versioned_hashes().unwrap_or_default());
     let used = blobs.count() as u64 * DATA_GAS_PER_BLOB;
@@ -97,15 +102,17 @@ fn check_blobs(rules: &MachineRules, parent: &Header, block: &Block) -> Result<(
     Ok(())
 }
 
-/// The beacon root is there, whatever it is; requests are there from Prague on.
-fn check_roots_of_the_beacon_chain(
-    rules: &MachineRules,
-    header: &Header,
-) -> Result<(), InvalidBlock> {
+/// The beacon root is there, whatever it is.
+fn check_beacon_root(header: &Header) -> Result<(), InvalidBlock> {
     if header.parent_beacon_block_root.is_none() {
         let (expected, found) = (Some(B256::ZERO), None);
         return Err(InvalidBlock::ParentBeaconRoot { expected, found });
     }
+    Ok(())
+}
+
+/// No requests before Prague; what they are from then on only execution tells.
+fn check_requests(rules: &MachineRules, header: &Header) -> Result<(), InvalidBlock> {
     let found = header.requests_hash;
     if found.is_some() && !rules.fork.is_enabled_in(SpecId::PRAGUE) {
         return Err(InvalidBlock::RequestsHash {

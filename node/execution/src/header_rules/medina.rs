@@ -13,17 +13,22 @@ use crate::{
 use alloy_consensus::{Header, Typed2718, constants::EMPTY_WITHDRAWALS};
 use alloy_primitives::B256;
 use medina_types::{Block, ChainSpec, Height};
+use revm::primitives::hardfork::SpecId;
 
 pub(super) fn check(
     spec: &ChainSpec,
+    fork: SpecId,
     parent: ParentOf<'_>,
     block: &Block,
 ) -> Result<(), InvalidBlock> {
     let header = &block.header;
     check_time_and_gas(spec, parent.header, header)?;
     check_proposer(parent, header)?;
-    check_fees(spec, parent.header, header)?;
-    check_nothing_from_a_beacon_chain(header)?;
+    check_base_fee(spec, parent.header, header)?;
+    if fork.is_enabled_in(SpecId::CANCUN) {
+        check_no_blobs(header)?;
+    }
+    check_nothing_from_a_beacon_chain(fork, block)?;
     check_body(block)
 }
 
@@ -57,11 +62,15 @@ fn check_proposer(parent: ParentOf<'_>, header: &Header) -> Result<(), InvalidBl
     Ok(())
 }
 
-fn check_fees(spec: &ChainSpec, parent: &Header, header: &Header) -> Result<(), InvalidBlock> {
+fn check_base_fee(spec: &ChainSpec, parent: &Header, header: &Header) -> Result<(), InvalidBlock> {
     let (expected, found) = (next_base_fee(spec, parent), header.base_fee_per_gas);
     if found != Some(expected) {
         return Err(InvalidBlock::BaseFee { expected, found });
     }
+    Ok(())
+}
+
+fn check_no_blobs(header: &Header) -> Result<(), InvalidBlock> {
     let (expected, found) = (0, header.blob_gas_used);
     if found != Some(expected) {
         return Err(InvalidBlock::BlobGasUsed { expected, found });
@@ -73,10 +82,21 @@ fn check_fees(spec: &ChainSpec, parent: &Header, header: &Header) -> Result<(), 
     Ok(())
 }
 
-fn check_nothing_from_a_beacon_chain(header: &Header) -> Result<(), InvalidBlock> {
+fn check_nothing_from_a_beacon_chain(fork: SpecId, block: &Block) -> Result<(), InvalidBlock> {
+    let header = &block.header;
+    if !fork.is_enabled_in(SpecId::SHANGHAI) {
+        return Ok(());
+    }
     let (expected, found) = (EMPTY_WITHDRAWALS, header.withdrawals_root);
     if found != Some(expected) {
         return Err(InvalidBlock::WithdrawalsRoot { expected, found });
+    }
+    let found = block.body.withdrawals.as_ref().map(|list| list.len());
+    if found != Some(0) {
+        return Err(InvalidBlock::Withdrawals { expected: 0, found });
+    }
+    if !fork.is_enabled_in(SpecId::CANCUN) {
+        return Ok(());
     }
     let (expected, found) = (Some(B256::ZERO), header.parent_beacon_block_root);
     if found != expected {
@@ -86,10 +106,6 @@ fn check_nothing_from_a_beacon_chain(header: &Header) -> Result<(), InvalidBlock
 }
 
 fn check_body(block: &Block) -> Result<(), InvalidBlock> {
-    let found = block.body.withdrawals.as_ref().map(|list| list.len());
-    if found != Some(0) {
-        return Err(InvalidBlock::Withdrawals { expected: 0, found });
-    }
     let types = block.body.transactions.iter().map(Typed2718::ty);
     match types
         .enumerate()

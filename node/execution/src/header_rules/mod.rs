@@ -1,6 +1,7 @@
 //! What a header must say before anything is executed.
 //!
 //! [`medina`] are our chains' rules, [`ethereum`] those of public test vectors.
+//! Which fields a header has follows from the fork that holds at its time.
 //! What only execution can tell (gas used, roots, bloom, requests) is compared
 //! afterwards, in `validate`.
 
@@ -39,8 +40,9 @@ pub fn check_block(
         check_size(encoded_bytes)?;
     }
     check_common(parent, &block.header)?;
+    check_fields(rules.fork, block)?;
     match spec.header_rules {
-        HeaderRules::Medina => medina::check(spec, parent, block)?,
+        HeaderRules::Medina => medina::check(spec, rules.fork, parent, block)?,
         HeaderRules::Ethereum => ethereum::check(rules, parent, block)?,
     }
     check_body(block)
@@ -107,6 +109,31 @@ fn check_no_future_fields(header: &Header) -> Result<(), InvalidBlock> {
             field,
             found: found.to_string(),
         });
+    }
+    Ok(())
+}
+
+/// Fields that a later fork brings are absent before it. That they are there
+/// from it on follows from the rules for their values.
+fn check_fields(fork: SpecId, block: &Block) -> Result<(), InvalidBlock> {
+    let header = &block.header;
+    let early = |field: &'static str, found: Option<String>| match found {
+        Some(found) => Err(InvalidBlock::FutureField { field, found }),
+        None => Ok(()),
+    };
+    if !fork.is_enabled_in(SpecId::SHANGHAI) {
+        let root = header.withdrawals_root.map(|root| root.to_string());
+        early("withdrawals root", root)?;
+        let list = block.body.withdrawals.as_ref();
+        early("withdrawals", list.map(|list| list.len().to_string()))?;
+    }
+    if !fork.is_enabled_in(SpecId::CANCUN) {
+        let used = header.blob_gas_used.map(|gas| gas.to_string());
+        early("blob gas used", used)?;
+        let excess = header.excess_blob_gas.map(|gas| gas.to_string());
+        early("excess blob gas", excess)?;
+        let root = header.parent_beacon_block_root.map(|root| root.to_string());
+        early("parent beacon block root", root)?;
     }
     Ok(())
 }

@@ -14,13 +14,14 @@ use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_trie::{TrieAccount, root};
 use medina_execution::{
-    BuildAttributes, ExecutedBlock, Executor, GenesisAccount, GenesisBuilder, system_contracts,
+    BuildAttributes, ExecutedBlock, Executor, GenesisAccount, GenesisBuilder, PERMISSIONING,
+    system_contracts,
 };
 use medina_storage::{BlockCommit, GenesisState, Head, OpenOptions, Store, SyncMode};
 use medina_types::{
-    Certificate, ChainSpec, ConsensusParameters, GasCreditParameters, GasPolicy, HeaderRules,
-    HeightContext, MeteredGas, NodeSecretKey, PermissionMode, RecoveredTransaction, Round,
-    StateChanges, Transaction, Validator, ValidatorSet,
+    Certificate, ChainSpec, ConsensusParameters, Fork, ForkSchedule, GasCreditParameters,
+    GasPolicy, HeaderRules, HeightContext, MeteredGas, NodeSecretKey, PermissionMode,
+    RecoveredTransaction, Round, StateChanges, Transaction, Validator, ValidatorSet,
 };
 use std::sync::Arc;
 
@@ -119,8 +120,50 @@ impl Chain {
     pub(crate) fn with_builder(
         gas_policy: GasPolicy,
         reward: U256,
-        mut builder: GenesisBuilder,
+        builder: GenesisBuilder,
     ) -> Self {
+        Self::with_spec(builder, |state_root| spec(gas_policy, reward, state_root))
+    }
+
+    /// A chain with free gas that starts with one fork and goes on to others.
+    pub(crate) fn with_forks(forks: ForkSchedule) -> Self {
+        Self::with_spec(builder(), |state_root| {
+            let mut spec = spec(free(), U256::ZERO, state_root);
+            let first = forks.at(GENESIS_TIME).fork;
+            let header = &mut spec.genesis_header;
+            if first < Fork::Shanghai {
+                header.withdrawals_root = None;
+            }
+            if first < Fork::Cancun {
+                header.blob_gas_used = None;
+                header.excess_blob_gas = None;
+                header.parent_beacon_block_root = None;
+            }
+            if first < Fork::Prague {
+                header.requests_hash = None;
+            }
+            spec.genesis_hash = header.hash_slow();
+            ChainSpec { forks, ..spec }
+        })
+    }
+
+    /// A chain with free gas whose validators are also those of a `Permissioning` contract.
+    pub(crate) fn with_permissioning(
+        builder: GenesisBuilder,
+        validators: ValidatorSet,
+        permissioning: Option<Address>,
+    ) -> Self {
+        Self::with_spec(builder, |state_root| ChainSpec {
+            validators,
+            contracts: permissioning
+                .map(|at| (PERMISSIONING.to_owned(), at))
+                .into_iter()
+                .collect(),
+            ..spec(free(), U256::ZERO, state_root)
+        })
+    }
+
+    fn with_spec(mut builder: GenesisBuilder, spec_of: impl FnOnce(B256) -> ChainSpec) -> Self {
         let deployer = account(0).address();
         let [counter, reverter, looper] = [&COUNTER[..], &REVERTER, &LOOPER].map(|code| {
             builder
@@ -128,7 +171,7 @@ impl Chain {
                 .unwrap()
         });
         let state = builder.finish().unwrap();
-        let spec = spec(gas_policy, reward, full_state_root(&state));
+        let spec = spec_of(full_state_root(&state));
         let genesis = GenesisState {
             header: spec.genesis_header.clone(),
             state,
@@ -154,9 +197,10 @@ impl Chain {
 
     pub(crate) fn attributes(&self) -> BuildAttributes {
         let head = self.head();
-        let number = u8::try_from(head.height.0 % 4).unwrap();
+        let validators = &head.context.validators;
+        let turn = usize::try_from(head.height.0).unwrap() % validators.len();
         BuildAttributes {
-            beneficiary: operator(number),
+            beneficiary: validators.get(turn).unwrap().operator,
             timestamp_s: head.header.timestamp + 1,
             extra_data: Bytes::new(),
         }
@@ -218,6 +262,7 @@ impl Chain {
         assert_eq!(checked.receipts, built.receipts);
         assert_eq!(checked.changes, built.changes);
         assert_eq!(checked.root, built.root);
+        assert_eq!(checked.next_validators, built.next_validators);
         let receipts = built.receipts.clone();
         self.commit(built);
         receipts
@@ -264,6 +309,7 @@ fn spec(gas_policy: GasPolicy, block_reward: U256, state_root: B256) -> ChainSpe
         genesis_hash: genesis_header.hash_slow(),
         genesis_header,
         header_rules: HeaderRules::Medina,
+        forks: ForkSchedule::default(),
         consensus: ConsensusParameters::default(),
         gas_limit: GAS_LIMIT,
         gas_policy,

@@ -109,7 +109,7 @@ fn block(context: &Context, id: BlockId, arguments: &mut Arguments) -> Answer<Op
     Ok(block_or_pending(context, id)?.map(|block| convert::block(&block, full)))
 }
 
-fn header(context: &Context, id: BlockId) -> Answer<Option<rpc::Header>> {
+pub(crate) fn header(context: &Context, id: BlockId) -> Answer<Option<rpc::Header>> {
     Ok(block_or_pending(context, id)?.map(|block| convert::header(&block.sealed)))
 }
 

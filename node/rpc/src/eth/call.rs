@@ -108,7 +108,7 @@ fn position_of_next(context: &Context, id: Option<BlockId>) -> Answer<Position> 
 }
 
 /// Puts a call into the executor's form, gas capped.
-fn request(
+pub(crate) fn request(
     context: &Context,
     transaction: TransactionRequest,
     state: Option<StateOverride>,
@@ -202,7 +202,7 @@ fn block_overrides(overrides: BlockOverrides) -> Answer<execution::BlockOverride
 }
 
 /// What became of a call that has no outcome.
-fn failed(error: &ExecutionError, request: &CallRequest) -> ErrorObjectOwned {
+pub(crate) fn failed(error: &ExecutionError, request: &CallRequest) -> ErrorObjectOwned {
     match error {
         ExecutionError::Refused(refused) => {
             let supplied = request

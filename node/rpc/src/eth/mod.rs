@@ -1,14 +1,14 @@
 //! The `eth` namespace, one file per subject.
 
-mod blocks;
-mod call;
+pub(crate) mod blocks;
+pub(crate) mod call;
 mod chain;
 mod fees;
 mod filters;
 mod logs;
 mod state;
 mod subscriptions;
-mod transactions;
+pub(crate) mod transactions;
 
 use jsonrpsee::server::RegisterMethodError;
 

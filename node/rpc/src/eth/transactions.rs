@@ -215,7 +215,7 @@ fn by_transaction_hash(
     )
 }
 
-fn raw_by_hash(context: &Context, arguments: &mut Arguments) -> Answer<Option<Bytes>> {
+pub(crate) fn raw_by_hash(context: &Context, arguments: &mut Arguments) -> Answer<Option<Bytes>> {
     find(context, arguments, raw_of, |waiting| {
         waiting.transaction().encoded_2718().into()
     })

@@ -11,25 +11,28 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_trie::{TrieAccount, root};
+use medina_consensus::RaftStatus;
 use medina_execution::{
     BuildAttributes, Executor, GenesisAccount, GenesisBuilder, system_contracts,
 };
+use medina_genesis::{ChainOptions, LoadedGenesis, new_chain, test_account};
 use medina_pool::{
     AccountView, BlockUpdate, IncludedTransaction, Origin, Pool, PoolConfig, PoolError,
 };
 use medina_rpc::{
-    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerSummary, RpcConfig,
-    RpcServerHandle, SubmitError, SyncProgress,
+    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerChangeError, PeerSummary,
+    RpcConfig, RpcServerHandle, SubmitError, SyncProgress,
 };
 use medina_storage::{BlockCommit, GenesisState, OpenOptions, StateReader, Store, SyncMode};
 use medina_types::{
-    Certificate, ChainSpec, ConsensusParameters, GasCreditParameters, GasPolicy, HeaderRules,
-    Height, HeightContext, NodeSecretKey, PermissionMode, RecoveredTransaction, Round,
-    StateChanges, Transaction, Validator, ValidatorSet, commit_message,
+    Certificate, ChainSpec, ConsensusEngine, ConsensusParameters, ForkSchedule,
+    GasCreditParameters, GasPolicy, HeaderRules, Height, HeightContext, NodePublicKey,
+    NodeSecretKey, PermissionMode, RecoveredTransaction, Round, StateChanges, Transaction,
+    Validator, ValidatorSet, commit_message,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 pub(crate) const CHAIN_ID: u64 = 1337;
@@ -53,11 +56,39 @@ pub(crate) fn account(number: u8) -> PrivateKeySigner {
 }
 
 pub(crate) fn operator() -> Address {
-    Address::repeat_byte(0xa0)
+    validator_operator(0)
 }
 
-fn node_key() -> NodeSecretKey {
-    NodeSecretKey::from_bytes([7; 32])
+pub(crate) fn node_key() -> NodeSecretKey {
+    validator_key(0)
+}
+
+/// Key of a validator; the node itself is number 0.
+pub(crate) fn validator_key(number: u8) -> NodeSecretKey {
+    NodeSecretKey::from_bytes([7 + number; 32])
+}
+
+/// Operator of a validator.
+pub(crate) fn validator_operator(number: u8) -> Address {
+    Address::repeat_byte(0xa0 + number)
+}
+
+/// What a test wants of its chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) gas: fn() -> GasPolicy,
+    pub(crate) engine: ConsensusEngine,
+    pub(crate) validators: u8,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            gas: free,
+            engine: ConsensusEngine::Qbft,
+            validators: 1,
+        }
+    }
 }
 
 /// The node that the server answers for.
@@ -69,6 +100,9 @@ pub(crate) struct TestNode {
     heads: broadcast::Sender<Arc<CommittedBlock>>,
     pending: broadcast::Sender<Arc<RecoveredTransaction>>,
     pub(crate) syncing: Mutex<Option<SyncProgress>>,
+    pub(crate) raft: Mutex<Option<RaftStatus>>,
+    /// Dialled by `admin_addPeer`.
+    pub(crate) dialled: Mutex<Vec<NodePublicKey>>,
     /// True: every submitted transaction is put into a block at once.
     pub(crate) instant: Mutex<bool>,
     _folder: tempfile::TempDir,
@@ -139,7 +173,7 @@ fn free() -> GasPolicy {
     })
 }
 
-fn spec(state_root: B256, gas_policy: GasPolicy) -> ChainSpec {
+fn spec(state_root: B256, gas_policy: GasPolicy, shape: Shape) -> ChainSpec {
     let genesis_header = Header {
         state_root,
         transactions_root: EMPTY_ROOT_HASH,
@@ -160,17 +194,24 @@ fn spec(state_root: B256, gas_policy: GasPolicy) -> ChainSpec {
         genesis_hash: genesis_header.hash_slow(),
         genesis_header,
         header_rules: HeaderRules::Medina,
-        consensus: ConsensusParameters::default(),
+        forks: ForkSchedule::default(),
+        consensus: ConsensusParameters {
+            engine: shape.engine,
+            ..ConsensusParameters::default()
+        },
         gas_limit: 30_000_000,
         gas_policy,
         block_reward: U256::ZERO,
         permissions: PermissionMode::Open,
-        validators: ValidatorSet::new(vec![Validator {
-            key: node_key().public_key(),
-            operator: operator(),
-        }])
-        .unwrap(),
+        validators: ValidatorSet::new((0..shape.validators).map(validator).collect()).unwrap(),
         contracts: [("dataMarketplace".to_owned(), COUNTER_AT)].into(),
+    }
+}
+
+fn validator(number: u8) -> Validator {
+    Validator {
+        key: validator_key(number).public_key(),
+        operator: validator_operator(number),
     }
 }
 
@@ -189,19 +230,52 @@ impl TestNode {
     }
 
     pub(crate) fn with_gas(policy: GasPolicy) -> Arc<Self> {
+        Self::build(policy, Shape::default())
+    }
+
+    pub(crate) fn of(shape: Shape) -> Arc<Self> {
+        Self::build((shape.gas)(), shape)
+    }
+
+    fn build(policy: GasPolicy, shape: Shape) -> Arc<Self> {
         let state = genesis_state();
-        let spec = Arc::new(spec(full_state_root(&state), policy));
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
+        let spec = spec(full_state_root(&state), policy, shape);
         let context = HeightContext::genesis(spec.validators.clone());
         let header = spec.genesis_header.clone();
-        store
-            .initialize_genesis(&GenesisState {
-                header,
-                state,
-                context,
-            })
-            .unwrap();
+        let genesis = GenesisState {
+            header,
+            state,
+            context,
+        };
+        Self::start(spec, &genesis)
+    }
+
+    /// A chain as `medina network new` makes it, contracts and all: validators
+    /// with our keys, operated by the first test accounts.
+    pub(crate) fn generated(validators: u8) -> Arc<Self> {
+        let member = |number: u8| Validator {
+            key: validator_key(number).public_key(),
+            operator: test_account(number.into()).address,
+        };
+        let options = ChainOptions {
+            name: "test".into(),
+            chain_id: CHAIN_ID,
+            consensus: ConsensusParameters::default(),
+            permissions: PermissionMode::Open,
+            validators: ValidatorSet::new((0..validators).map(member).collect()).unwrap(),
+            admin: None,
+            timestamp_s: GENESIS_TIME,
+        };
+        let file = new_chain(&options).unwrap();
+        let genesis = LoadedGenesis::new(&file).unwrap();
+        Self::start(genesis.spec().clone(), &genesis.state())
+    }
+
+    fn start(spec: ChainSpec, genesis: &GenesisState) -> Arc<Self> {
+        let spec = Arc::new(spec);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
+        store.initialize_genesis(genesis).unwrap();
         Arc::new(Self {
             executor: Executor::new(spec.clone()),
             pool: Pool::new(PoolConfig::of(&spec)),
@@ -210,16 +284,27 @@ impl TestNode {
             heads: broadcast::channel(64).0,
             pending: broadcast::channel(64).0,
             syncing: Mutex::new(None),
+            raft: Mutex::new(None),
+            dialled: Mutex::new(Vec::new()),
             instant: Mutex::new(false),
             _folder: folder,
         })
     }
 
+    fn operator(&self, number: u8) -> Address {
+        self.spec.validators.validators()[usize::from(number)].operator
+    }
+
     /// Puts everything executable into a block and commits it.
     pub(crate) fn mine(&self) -> Arc<CommittedBlock> {
+        self.mine_by(0, &[0])
+    }
+
+    /// As [`Self::mine`]: proposed by one validator, sealed by some.
+    pub(crate) fn mine_by(&self, proposer: u8, sealers: &[u8]) -> Arc<CommittedBlock> {
         let head = self.store.head();
         let attributes = BuildAttributes {
-            beneficiary: operator(),
+            beneficiary: self.operator(proposer),
             timestamp_s: head.header.timestamp + 1,
             extra_data: Bytes::new(),
         };
@@ -238,14 +323,15 @@ impl TestNode {
         let height = built.block.height();
         let context = head
             .context
-            .after(height, operator(), built.next_validators);
+            .after(height, self.operator(proposer), built.next_validators);
         let message = commit_message(
             self.spec.genesis_hash,
             height,
             Round::ZERO,
             built.block.hash(),
         );
-        let certificate = Certificate::new(Round::ZERO, [(0, node_key().sign(&message))]);
+        let seal = |&number: &u8| (usize::from(number), validator_key(number).sign(&message));
+        let certificate = Certificate::new(Round::ZERO, sealers.iter().map(seal));
         self.store
             .commit(BlockCommit {
                 block: &built.block,
@@ -338,9 +424,45 @@ impl NodeView for TestNode {
         }
     }
 
+    fn name_of(&self, key: &NodePublicKey) -> Option<String> {
+        (*key == node_key().public_key()).then(|| "node-0".into())
+    }
+
+    fn listen_address_of(&self, key: &NodePublicKey) -> Option<SocketAddr> {
+        (*key == validator_key(1).public_key()).then(|| "10.0.0.1:30305".parse().unwrap())
+    }
+
+    fn data_dir(&self) -> Option<PathBuf> {
+        Some("/var/lib/medina".into())
+    }
+
+    async fn add_peer(
+        &self,
+        key: NodePublicKey,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<bool, PeerChangeError> {
+        assert_eq!(addresses.len(), 1);
+        if key != validator_key(2).public_key() {
+            return Err(PeerChangeError::NotAdmitted(key));
+        }
+        self.dialled.lock().push(key);
+        Ok(true)
+    }
+
+    async fn remove_peer(&self, key: NodePublicKey) -> Result<bool, PeerChangeError> {
+        if self.spec.validators.index_of_key(&key).is_some() {
+            return Err(PeerChangeError::Validator(key));
+        }
+        let mut dialled = self.dialled.lock();
+        let before = dialled.len();
+        dialled.retain(|known| *known != key);
+        Ok(dialled.len() < before)
+    }
+
     fn peers(&self) -> Vec<PeerSummary> {
         vec![PeerSummary {
-            key: NodeSecretKey::from_bytes([9; 32]).public_key(),
+            key: validator_key(2).public_key(),
+            name: Some("node-2".into()),
             address: "127.0.0.1:30304".into(),
             height: Some(Height(3)),
             head: Some(B256::repeat_byte(3)),
@@ -361,6 +483,7 @@ impl NodeView for TestNode {
             proposer: node_key().public_key(),
             timeout: Duration::from_secs(1),
             votes: true,
+            raft: self.raft.lock().clone(),
         })
     }
 
@@ -387,17 +510,39 @@ pub(crate) fn signed_at_price(
     price: u128,
 ) -> Bytes {
     let transaction = TxEip1559 {
-        chain_id: CHAIN_ID,
-        nonce,
         gas_limit: 100_000,
         max_fee_per_gas: price,
         max_priority_fee_per_gas: price,
+        ..unpriced(nonce, to, input)
+    };
+    signed_with(&account(from), transaction)
+}
+
+/// A call of a contract by an account of the test mnemonic, with gas for anything.
+pub(crate) fn signed_call(from: u32, nonce: u64, to: Address, input: &[u8]) -> Bytes {
+    let signer = PrivateKeySigner::from_bytes(&test_account(from).private_key).unwrap();
+    signed_with(&signer, unpriced(nonce, Some(to), input))
+}
+
+/// A transaction that pays nothing, with gas for anything.
+pub(crate) fn unpriced(nonce: u64, to: Option<Address>, input: &[u8]) -> TxEip1559 {
+    TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit: 2_000_000,
+        max_fee_per_gas: 0,
+        max_priority_fee_per_gas: 0,
         to: to.map_or(TxKind::Create, TxKind::Call),
         value: U256::ZERO,
         access_list: Default::default(),
         input: Bytes::copy_from_slice(input),
-    };
-    let signature = account(from)
+    }
+}
+
+/// As [`signed`], the transaction being the caller's.
+pub(crate) fn signed_with(signer: &PrivateKeySigner, transaction: TxEip1559) -> Bytes {
+    let nonce = transaction.nonce;
+    let signature = signer
         .sign_hash_sync(&transaction.signature_hash())
         .unwrap();
     let signed: Transaction = transaction.into_signed(signature).into();

@@ -1,5 +1,6 @@
 //! Driver and sync against made-up engines and peers, on a real store.
 
+mod catch_up;
 mod driver;
 pub(crate) mod support;
 mod sync;

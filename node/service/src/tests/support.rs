@@ -3,6 +3,7 @@
 use crate::{
     chain::Chain,
     clock::Clock,
+    config::{ConsensusSection, ListenSection, LogSection, NodeConfig, RpcSection},
     driver::{Driver, DriverHandle},
     fatal::Fatal,
     links::Links,
@@ -18,13 +19,14 @@ use medina_network::{NetworkError, PeerInfo};
 use medina_pool::{Pool, PoolConfig};
 use medina_storage::{OpenOptions, Store, SyncMode};
 use medina_types::{
-    Certificate, ConsensusParameters, Height, NodePublicKey, NodeSecretKey, PermissionMode, Round,
-    SealedBlock, Validator, ValidatorSet, commit_message,
+    Certificate, ChainSpec, ConsensusEngine, ConsensusParameters, Height, NodePublicKey,
+    NodeSecretKey, PermissionMode, Round, SealedBlock, Validator, ValidatorSet, commit_message,
     wire::{PeerMessage, PeerStatus, SyncRequest, SyncResponse},
 };
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -38,7 +40,7 @@ pub(crate) fn secret(index: u8) -> NodeSecretKey {
     NodeSecretKey::from_bytes([index + 1; 32])
 }
 
-pub(super) fn key(index: u8) -> NodePublicKey {
+pub(crate) fn key(index: u8) -> NodePublicKey {
     secret(index).public_key()
 }
 
@@ -48,7 +50,16 @@ fn operator(index: u8) -> Address {
 
 fn genesis() -> &'static LoadedGenesis {
     static GENESIS: OnceLock<LoadedGenesis> = OnceLock::new();
-    GENESIS.get_or_init(|| {
+    GENESIS.get_or_init(|| genesis_of(ConsensusEngine::Qbft))
+}
+
+fn raft_genesis() -> &'static LoadedGenesis {
+    static GENESIS: OnceLock<LoadedGenesis> = OnceLock::new();
+    GENESIS.get_or_init(|| genesis_of(ConsensusEngine::Raft))
+}
+
+fn genesis_of(engine: ConsensusEngine) -> LoadedGenesis {
+    {
         let validator = |index| Validator {
             key: key(index),
             operator: operator(index),
@@ -56,31 +67,79 @@ fn genesis() -> &'static LoadedGenesis {
         let options = ChainOptions {
             name: "test".to_owned(),
             chain_id: 1337,
-            consensus: ConsensusParameters::default(),
+            consensus: ConsensusParameters {
+                engine,
+                ..ConsensusParameters::default()
+            },
             permissions: PermissionMode::Open,
             validators: ValidatorSet::new((0..4).map(validator).collect()).unwrap(),
             admin: None,
             timestamp_s: 1_700_000_000,
         };
         LoadedGenesis::new(&new_chain(&options).unwrap()).unwrap()
-    })
+    }
 }
 
 /// A chain at genesis, of validators 0 to 3.
 pub(crate) fn chain() -> (TempDir, Chain) {
+    chain_of(genesis())
+}
+
+/// The same with Raft.
+pub(crate) fn raft_chain() -> (TempDir, Chain) {
+    chain_of(raft_genesis())
+}
+
+fn chain_of(genesis: &LoadedGenesis) -> (TempDir, Chain) {
     let folder = tempfile::tempdir().unwrap();
-    let spec = Arc::new(genesis().spec().clone());
     let store = Store::open(folder.path().join("data"), OpenOptions::default()).unwrap();
-    store.initialize_genesis(&genesis().state()).unwrap();
+    store.initialize_genesis(&genesis.state()).unwrap();
+    (folder, chain_on(genesis.spec(), store))
+}
+
+/// A configuration with all files in a folder.
+pub(crate) fn config_in(folder: &Path) -> NodeConfig {
+    let listen = ListenSection {
+        listen: ([127, 0, 0, 1], 0).into(),
+    };
+    NodeConfig {
+        data_dir: folder.join("data"),
+        genesis: folder.join("genesis.json"),
+        key_file: folder.join("node.key"),
+        known_nodes: folder.join("network.toml"),
+        rpc: RpcSection {
+            listen: listen.listen,
+            cors_origins: Vec::new(),
+            admin: None,
+            tracing: None,
+        },
+        p2p: listen,
+        metrics: listen,
+        consensus: ConsensusSection::default(),
+        log: LogSection::default(),
+    }
+}
+
+/// A node on a store that is there already, as after a restart.
+pub(crate) fn chain_on(spec: &ChainSpec, store: Store) -> Chain {
+    let spec = Arc::new(spec.clone());
     let executor = Arc::new(Executor::new(spec.clone()));
     let organisations = Arc::new(Organisations::new(store.clone(), executor.clone()));
     let pool = Pool::new(PoolConfig::of(&spec));
-    let chain = Chain::new(spec, store, executor, pool, organisations, Clock::start());
-    (folder, chain)
+    Chain::new(spec, store, executor, pool, organisations, Clock::start())
 }
 
 /// Seals of validators 0 to 2 for a block.
-pub(super) fn seal(chain: &Chain, block: &SealedBlock) -> Certificate {
+pub(crate) fn seal(chain: &Chain, block: &SealedBlock) -> Certificate {
+    seal_by(chain, block, 0..3)
+}
+
+/// Seals of some validators for a block on the head.
+pub(crate) fn seal_by(
+    chain: &Chain,
+    block: &SealedBlock,
+    signers: impl IntoIterator<Item = u8>,
+) -> Certificate {
     let genesis = chain.spec.genesis_hash;
     let message = commit_message(genesis, block.height(), Round::ZERO, block.hash());
     let context = &chain.head().context.validators;
@@ -88,11 +147,11 @@ pub(super) fn seal(chain: &Chain, block: &SealedBlock) -> Certificate {
         let index = context.index_of_key(&key(signer)).unwrap();
         (index, secret(signer).sign(&message))
     };
-    Certificate::new(Round::ZERO, (0..3).map(vote))
+    Certificate::new(Round::ZERO, signers.into_iter().map(vote))
 }
 
 /// An empty block on the head with its certificate.
-pub(super) fn next_block(chain: &Chain) -> (ExecutedBlock, Certificate) {
+pub(crate) fn next_block(chain: &Chain) -> (ExecutedBlock, Certificate) {
     let attributes = BuildAttributes {
         beneficiary: operator(0),
         timestamp_s: 1_700_000_001,
@@ -110,7 +169,7 @@ pub(super) fn next_block(chain: &Chain) -> (ExecutedBlock, Certificate) {
 }
 
 /// A chain with so many empty blocks.
-pub(super) fn grown_chain(blocks: u64) -> (TempDir, Chain) {
+pub(crate) fn grown_chain(blocks: u64) -> (TempDir, Chain) {
     let (folder, chain) = chain();
     for _ in 0..blocks {
         let (executed, certificate) = next_block(&chain);
@@ -122,14 +181,14 @@ pub(super) fn grown_chain(blocks: u64) -> (TempDir, Chain) {
 }
 
 /// What an engine was told, and the head at that time.
-pub(super) type Told = Arc<Mutex<Vec<(Input, Height)>>>;
+pub(crate) type Told = Arc<Mutex<Vec<(Input, Height)>>>;
 
 /// Answers each kind of input once, as scripted.
-pub(super) struct ScriptedEngine {
-    pub(super) store: Store,
-    pub(super) on_started: Vec<Output>,
-    pub(super) on_decided: Vec<Output>,
-    pub(super) told: Told,
+pub(crate) struct ScriptedEngine {
+    pub(crate) store: Store,
+    pub(crate) on_started: Vec<Output>,
+    pub(crate) on_decided: Vec<Output>,
+    pub(crate) told: Told,
 }
 
 impl Engine for ScriptedEngine {
@@ -158,7 +217,7 @@ impl Engine for ScriptedEngine {
 
 /// Something that left the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     /// A consensus message, and the record on disk at that time.
     Said(Vec<u8>, Option<Vec<u8>>),
     /// A head was gossiped.
@@ -170,21 +229,23 @@ pub(super) enum Deed {
 }
 
 /// What a peer answers to requests for blocks.
-pub(super) type Answer = Box<dyn Fn(SyncRequest) -> Option<SyncResponse> + Send + Sync>;
+pub(crate) type Answer = Box<dyn Fn(SyncRequest) -> Option<SyncResponse> + Send + Sync>;
 
 /// Peers that claim heights and answer as told.
 #[derive(Default)]
-pub(super) struct FakeLinks {
-    pub(super) store: Option<Store>,
-    pub(super) deeds: Mutex<Vec<Deed>>,
-    pub(super) peers: Mutex<Vec<PeerInfo>>,
-    pub(super) answers: Mutex<BTreeMap<NodePublicKey, Answer>>,
-    pub(super) requests: Mutex<Vec<(NodePublicKey, SyncRequest)>>,
+pub(crate) struct FakeLinks {
+    pub(crate) store: Option<Store>,
+    pub(crate) deeds: Mutex<Vec<Deed>>,
+    pub(crate) peers: Mutex<Vec<PeerInfo>>,
+    pub(crate) answers: Mutex<BTreeMap<NodePublicKey, Answer>>,
+    pub(crate) requests: Mutex<Vec<(NodePublicKey, SyncRequest)>>,
+    /// How long these take for an answer.
+    pub(crate) delays: Mutex<BTreeMap<NodePublicKey, Duration>>,
 }
 
 impl FakeLinks {
     /// Connects a peer that claims a height.
-    pub(super) fn connect(&self, peer: NodePublicKey, height: Height, answer: Answer) {
+    pub(crate) fn connect(&self, peer: NodePublicKey, height: Height, answer: Answer) {
         let hash = genesis().spec().genesis_hash;
         self.peers.lock().push(PeerInfo {
             key: peer,
@@ -195,7 +256,16 @@ impl FakeLinks {
         self.answers.lock().insert(peer, answer);
     }
 
-    pub(super) fn disconnected(&self) -> Vec<NodePublicKey> {
+    /// Whom blocks were asked of, and from which height on.
+    pub(crate) fn asked(&self) -> Vec<(NodePublicKey, u64)> {
+        let requests = self.requests.lock();
+        requests
+            .iter()
+            .map(|(peer, asked)| (*peer, asked.from.0))
+            .collect()
+    }
+
+    pub(crate) fn disconnected(&self) -> Vec<NodePublicKey> {
         let deeds = self.deeds.lock();
         let sent_away = deeds.iter().filter_map(|deed| match deed {
             Deed::Disconnected(peer) => Some(*peer),
@@ -241,6 +311,10 @@ impl Links for FakeLinks {
         request: SyncRequest,
     ) -> Result<SyncResponse, NetworkError> {
         self.requests.lock().push((peer, request));
+        let delay = self.delays.lock().get(&peer).copied();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
         let answers = self.answers.lock();
         let answer = answers.get(&peer).and_then(|answer| answer(request));
         let reason = "silence".to_owned();
@@ -249,20 +323,20 @@ impl Links for FakeLinks {
 }
 
 /// Answers truly from a chain.
-pub(super) fn honest(chain: &Chain) -> Answer {
+pub(crate) fn honest(chain: &Chain) -> Answer {
     let chain = chain.clone();
     Box::new(move |request| Some(serve(&chain, request)))
 }
 
 /// A driver on a task.
-pub(super) struct Running {
-    pub(super) handle: DriverHandle,
-    pub(super) stop: watch::Sender<bool>,
-    pub(super) task: JoinHandle<Result<(), Fatal>>,
+pub(crate) struct Running {
+    pub(crate) handle: DriverHandle,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) task: JoinHandle<Result<(), Fatal>>,
 }
 
 /// Runs a driver of validator 3 with a scripted engine.
-pub(super) fn run_driver(chain: &Chain, engine: ScriptedEngine, links: Arc<FakeLinks>) -> Running {
+pub(crate) fn run_driver(chain: &Chain, engine: ScriptedEngine, links: Arc<FakeLinks>) -> Running {
     let (stop, stopping) = watch::channel(false);
     let wanted = Arc::new(Notify::new());
     let (driver, handle, _) = Driver::new(
@@ -278,7 +352,7 @@ pub(super) fn run_driver(chain: &Chain, engine: ScriptedEngine, links: Arc<FakeL
 }
 
 /// An engine that only listens.
-pub(super) fn idle_engine(chain: &Chain) -> ScriptedEngine {
+pub(crate) fn idle_engine(chain: &Chain) -> ScriptedEngine {
     ScriptedEngine {
         store: chain.store.clone(),
         on_started: Vec::new(),

@@ -256,3 +256,28 @@ fn idle_store_writes_nothing() {
         .unwrap();
     assert_eq!((files(), chain.store.database().writes()), before);
 }
+
+#[test]
+fn more_complete_certificate_replaces_the_stored_one_and_none_runs_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chain = Chain::create(folder.path(), simple_model(3, 1));
+    chain.extend(simple_model(3, 2), &Default::default(), SyncMode::Synced);
+    chain.extend(simple_model(3, 3), &Default::default(), SyncMode::Synced);
+    let head = chain.store.head();
+    for height in [Height(1), Height(2)] {
+        chain
+            .store
+            .put_certificate(height, &certificate(9))
+            .unwrap();
+    }
+    let early = chain.store.put_certificate(Height(3), &certificate(9));
+    assert!(matches!(early, Err(StorageError::UnknownHeight { .. })));
+    assert_eq!(chain.store.head().certificate, Some(certificate(9)));
+    assert_eq!(chain.store.head().hash, head.hash);
+    chain.store.flush().unwrap();
+    drop(chain);
+    let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
+    for height in [Height(1), Height(2)] {
+        assert_eq!(store.certificate(height), Ok(Some(certificate(9))));
+    }
+}

@@ -13,6 +13,7 @@ fn accused(out: &[Output]) -> bool {
         .any(|output| matches!(output, Output::PeerMisbehaved { .. }))
 }
 
+/// GoQuorum `qbft/core/commit.go` counts COMMITs without verifying the seal.
 #[test]
 fn bad_seal_is_accused_and_does_not_count() {
     let proposed = block(0, 1);
@@ -36,6 +37,37 @@ fn bad_seal_is_accused_and_does_not_count() {
         matches!(out.first(), Some(Output::Commit { .. })),
         "the true seal still counts"
     );
+}
+
+/// GoQuorum `verifyCommittedSeals` takes f + 1 seals; 2f + 1 is too few where n
+/// is not 3f + 1 (`ceil2Nby3Block` unset).
+#[test]
+fn quorum_is_two_thirds_of_any_number_of_validators() {
+    for (count, quorum) in [(4, 3), (5, 4), (6, 4), (7, 5)] {
+        let mut engine = engine(1, count);
+        let proposed = block(0, 1);
+        hear(
+            &mut engine,
+            0,
+            &proposal(0, 0, &proposed, Justification::default()),
+        );
+        checked(&mut engine, &proposed, true);
+        // Our own PREPARE is one of the quorum, our COMMIT follows with it.
+        for other in 2..quorum {
+            let out = hear(&mut engine, other, &prepare(other, 0, &proposed));
+            assert!(out.is_empty(), "{other} of {quorum} PREPAREs");
+        }
+        let out = hear(&mut engine, 0, &prepare(0, 0, &proposed));
+        let is_commit = |message: &Message| matches!(message, Message::Commit(_));
+        assert!(said(&out).iter().any(is_commit), "{count} validators");
+        let is_decided = |output: &Output| matches!(output, Output::Commit { .. });
+        for other in 2..quorum {
+            let out = hear(&mut engine, other, &commit(other, 0, &proposed));
+            assert!(!out.iter().any(is_decided), "{other} of {quorum} COMMITs");
+        }
+        let out = hear(&mut engine, 0, &commit(0, 0, &proposed));
+        assert!(out.iter().any(is_decided), "{count} validators");
+    }
 }
 
 #[test]

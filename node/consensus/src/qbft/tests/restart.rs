@@ -131,31 +131,64 @@ fn round_asked_for_survives_restart() {
 }
 
 #[test]
-fn damaged_or_foreign_record_is_named() {
+fn damaged_record_counts_as_lost_and_is_reported() {
+    let (_, out) = prepared_to_prepare(&block(0, 1));
+    let record = record_of(&out).unwrap();
+    let damage = |record: Vec<u8>| {
+        let engine = Qbft::new(strict(1), crypto(1), head(), context(4), Some(record)).unwrap();
+        let damage = engine.record_damage().cloned();
+        assert_eq!(engine.status().votes, damage.is_none());
+        damage
+    };
+    assert_eq!(damage(record.clone()), None);
+    let torn = record[..20].to_vec();
+    assert_eq!(damage(torn), Some(RecordError::Truncated(20)));
+    assert_eq!(damage(Vec::new()), Some(RecordError::Truncated(0)));
+    let torn = record[..record.len() - 1].to_vec();
+    assert_eq!(damage(torn), Some(RecordError::Checksum));
+    for position in 1..record.len() {
+        let mut torn = record.clone();
+        torn[position] ^= 1;
+        let found = damage(torn);
+        assert_eq!(found, Some(RecordError::Checksum), "byte {position}");
+    }
+    let body = [9; 40];
+    let checksum = alloy_primitives::keccak256(body);
+    let no_record = [&[1][..], &checksum[..], &body[..]].concat();
+    let found = damage(no_record);
+    assert!(
+        matches!(found, Some(RecordError::Malformed(_))),
+        "{found:?}"
+    );
+}
+
+/// A record that was there once means that something was signed: a fresh chain
+/// does not excuse it.
+#[test]
+fn damaged_record_observes_at_genesis_unless_the_operator_takes_the_risk() {
+    let genesis = HeadInfo {
+        height: Height(0),
+        ..head()
+    };
+    let open = |config: QbftConfig| {
+        let torn = Some(vec![1, 2, 3]);
+        let mut engine = Qbft::new(config, crypto(1), genesis, context(4), torn).unwrap();
+        for peer in [0, 2, 3] {
+            engine.handle(NOW, Input::PeerConnected { peer: key(peer) });
+        }
+        engine.status().votes
+    };
+    assert!(!open(strict(1)));
+    assert!(open(config(1)));
+}
+
+#[test]
+fn whole_record_of_somebody_else_is_refused() {
     let (_, out) = prepared_to_prepare(&block(0, 1));
     let record = record_of(&out).unwrap();
     let open = |config: QbftConfig, record: Vec<u8>| {
         Qbft::new(config, crypto(1), head(), context(4), Some(record)).err()
     };
-    assert_eq!(open(strict(1), record.clone()), None);
-    assert_eq!(
-        open(strict(1), record[..20].to_vec()),
-        Some(RecordError::Truncated(20))
-    );
-    assert_eq!(open(strict(1), Vec::new()), Some(RecordError::Truncated(0)));
-    assert_eq!(
-        open(strict(1), record[..record.len() - 1].to_vec()),
-        Some(RecordError::Checksum)
-    );
-    for position in 1..record.len() {
-        let mut torn = record.clone();
-        torn[position] ^= 1;
-        assert_eq!(
-            open(strict(1), torn),
-            Some(RecordError::Checksum),
-            "byte {position}"
-        );
-    }
     let newer = [vec![2], record[1..].to_vec()].concat();
     assert_eq!(
         open(strict(1), newer),
@@ -196,6 +229,40 @@ fn record_of_a_later_height_forbids_signing_below_it() {
     )
     .unwrap();
     assert!(!engine.status().votes);
+}
+
+/// Blocks fetched by sync are not synced to disk one by one, the record is.
+#[test]
+fn record_is_taken_up_again_when_the_chain_is_back_at_its_height() {
+    let proposed = block(0, 1);
+    let (mut engine, _) = prepared_to_prepare(&proposed);
+    hear(&mut engine, 0, &prepare(0, 0, &proposed));
+    let out = hear(&mut engine, 2, &prepare(2, 0, &proposed));
+    let behind = HeadInfo {
+        height: Height(4),
+        ..head()
+    };
+    let record = record_of(&out);
+    let mut engine = Qbft::new(strict(1), crypto(1), behind, context(4), record).unwrap();
+    engine.handle(NOW, Input::Started { now_ms: NOW });
+    assert!(!engine.status().votes);
+    let height = head().height;
+    let (head, context) = (head(), context(4));
+    engine.handle(
+        NOW,
+        Input::HeightDecided {
+            height,
+            head,
+            context,
+        },
+    );
+    assert!(engine.status().votes);
+    let expected = [prepare(1, 0, &proposed), commit(1, 0, &proposed)];
+    assert_eq!(sent_to(&mut engine, 2), expected);
+    hear(&mut engine, 2, &round_change(2, 1));
+    let out = hear(&mut engine, 3, &round_change(3, 1));
+    let expected = prepared_round_change(1, 1, 0, &proposed, &[0, 1, 2]);
+    assert!(said(&out).contains(&expected), "{:?}", said(&out));
 }
 
 #[test]

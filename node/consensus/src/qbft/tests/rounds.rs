@@ -33,6 +33,8 @@ fn timed_out() -> Qbft {
 #[test]
 fn timer_of_a_higher_round_starts_with_a_quorum_for_it_or_later() {
     let mut engine = timed_out();
+    let peer = key(1);
+    engine.handle(NOW, Input::PeerConnected { peer });
     assert_eq!(
         sets_round_timer(&hear(&mut engine, 0, &round_change(0, 1))),
         None

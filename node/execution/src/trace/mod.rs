@@ -1,0 +1,180 @@
+//! Runs transactions again under an inspector, within bounds.
+//!
+//! A block of the past is replayed on its parent's state by the very steps of
+//! block execution, so what a tracer sees is what happened. A tracer remembers
+//! far more than an execution does: time and memory are bounded, and a trace that
+//! would pass a bound is given up whole, never cut.
+
+mod bounded;
+
+pub(crate) use bounded::Bounded;
+pub use bounded::{StepRecord, TraceBounds};
+
+use crate::{
+    BlockState, CallEnvironment, ExecutionError, Executor, StateFailure,
+    block_execution::{BlockExecution, NotExecuted, ParentRoots},
+    evm::{MachineError, machine_failure},
+};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, U256};
+use medina_storage::StateReader;
+use medina_types::{Receipt, Transaction};
+use revm::{
+    Database, DatabaseRef,
+    bytecode::Bytecode,
+    context::{BlockEnv, TxEnv},
+    context_interface::result::ResultAndState,
+    state::AccountInfo,
+};
+use std::cell::RefCell;
+
+pub use revm::Inspector;
+
+/// Why there is no trace.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The time was over.
+    #[error("execution timeout")]
+    Timeout,
+    /// The trace would have taken more memory than one may.
+    #[error("trace exceeds {0} bytes")]
+    TooLarge(usize),
+    /// The execution itself did not work.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+}
+
+impl From<NotExecuted> for TraceError {
+    fn from(error: NotExecuted) -> Self {
+        Self::Execution(match error {
+            NotExecuted::Refused(refused) => refused.into(),
+            NotExecuted::Failed(error) => error,
+        })
+    }
+}
+
+/// What a tracer makes its answer of.
+#[derive(Debug)]
+pub struct Watched<'b, 'a, I> {
+    /// The tracer after the execution.
+    pub inspector: &'b mut I,
+    /// What was executed.
+    pub transaction: &'b TxEnv,
+    /// The block around it.
+    pub block: &'b BlockEnv,
+    /// How it ended, and what it changed.
+    pub outcome: &'b ResultAndState,
+    /// The state before it.
+    pub before: Before<'b, 'a>,
+}
+
+/// The state before a transaction, for those who compare.
+#[derive(Debug)]
+pub struct Before<'b, 'a>(RefCell<&'b mut BlockState<'a>>);
+
+impl<'b, 'a> Before<'b, 'a> {
+    pub(crate) fn new(state: &'b mut BlockState<'a>) -> Self {
+        Self(RefCell::new(state))
+    }
+}
+
+impl DatabaseRef for Before<'_, '_> {
+    type Error = StateFailure;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateFailure> {
+        self.0.borrow_mut().basic(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StateFailure> {
+        self.0.borrow_mut().code_by_hash(hash)
+    }
+
+    fn storage_ref(&self, address: Address, key: U256) -> Result<U256, StateFailure> {
+        self.0.borrow_mut().storage(address, key)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StateFailure> {
+        self.0.borrow_mut().block_hash(number)
+    }
+}
+
+/// A block of the past that is being executed again.
+pub struct Replay<'a>(BlockExecution<'a>);
+
+impl std::fmt::Debug for Replay<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Replay")
+            .field("receipts", &self.receipts().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// Opens the block with this header on the state after its parent.
+    ///
+    /// # Errors
+    /// When this node cannot execute.
+    pub fn replay<'a>(
+        &'a self,
+        parent: &'a dyn StateReader,
+        header: &Header,
+    ) -> Result<Replay<'a>, ExecutionError> {
+        let roots = ParentRoots {
+            hash: header.parent_hash,
+            beacon: header.parent_beacon_block_root.unwrap_or_default(),
+        };
+        let rules = self.rules_at(header.timestamp);
+        let state = self.state_on(parent);
+        let environment = CallEnvironment::of_header(header);
+        BlockExecution::start(&self.spec, &rules, state, environment, roots).map(Replay)
+    }
+}
+
+impl<'a> Replay<'a> {
+    /// Executes the next transaction unwatched.
+    ///
+    /// # Errors
+    /// When it cannot be executed, which for a decided block is a fault of ours.
+    pub fn execute(
+        &mut self,
+        transaction: &Transaction,
+        sender: Address,
+    ) -> Result<(), TraceError> {
+        Ok(self.0.execute(transaction, sender)?)
+    }
+
+    /// Executes the next transaction under an inspector; `read` makes the answer
+    /// while the state before can still be seen.
+    ///
+    /// # Errors
+    /// When a bound is passed, or the transaction cannot be executed.
+    pub fn watch<I, T>(
+        self,
+        transaction: &Transaction,
+        sender: Address,
+        bounds: TraceBounds,
+        inspector: I,
+        read: impl FnOnce(Watched<'_, 'a, I>) -> T,
+    ) -> Result<(Self, T), TraceError>
+    where
+        I: Inspector<crate::MachineContext<'a>>,
+    {
+        let inspector = Bounded::new(inspector, bounds);
+        let (execution, answer) = self.0.watch(transaction, sender, inspector, read)?;
+        Ok((Self(execution), answer))
+    }
+
+    /// Receipts of what was executed.
+    #[must_use]
+    pub fn receipts(&self) -> &[Receipt] {
+        self.0.receipts()
+    }
+}
+
+/// A stopped machine: our bound, or a fault.
+pub(crate) fn stopped<I>(inspector: &Bounded<I>, error: MachineError) -> TraceError {
+    inspector
+        .passed()
+        .unwrap_or_else(|| machine_failure(error).into())
+}

@@ -1,0 +1,42 @@
+//! `debug_getRaw…`: headers, blocks, receipts and transactions as they are hashed.
+
+use alloy_consensus::TxReceipt as _;
+use alloy_eips::{BlockId, eip2718::Encodable2718 as _};
+use alloy_primitives::Bytes;
+use jsonrpsee::server::RegisterMethodError;
+use std::sync::Arc;
+
+use crate::{
+    CommittedBlock, arguments::Arguments, context::Context, errors::Answer,
+    eth::transactions::raw_by_hash, registry::Registry,
+};
+
+pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
+    registry.read("debug_getRawHeader", |context, arguments| {
+        let block = block(context, arguments)?;
+        Ok(Bytes::from(alloy_rlp::encode(block.block.header())))
+    })?;
+    registry.read("debug_getRawBlock", |context, arguments| {
+        let block = block(context, arguments)?;
+        Ok(Bytes::from(alloy_rlp::encode(block.block.sealed.block())))
+    })?;
+    registry.read("debug_getRawReceipts", receipts)?;
+    registry.read("debug_getRawTransaction", transaction)
+}
+
+/// geth takes a number, a tag or a hash.
+fn block(context: &Context, arguments: &mut Arguments) -> Answer<Arc<CommittedBlock>> {
+    let id: BlockId = arguments.required()?;
+    context.block_to_trace(id)
+}
+
+fn receipts(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Bytes>> {
+    let block = block(context, arguments)?;
+    let encode = |receipt: &medina_types::Receipt| receipt.with_bloom_ref().encoded_2718().into();
+    Ok(block.receipts.iter().map(encode).collect())
+}
+
+/// One that nobody knows is empty, as with geth.
+fn transaction(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
+    Ok(raw_by_hash(context, arguments)?.unwrap_or_default())
+}

@@ -1,0 +1,164 @@
+//! One request for blocks: sent, answered, decoded and checked, off the driver.
+//!
+//! Certificates and bodies are checked and senders recovered here, many at once
+//! and while the driver executes earlier blocks, against the validators of our
+//! head; the driver checks again what turns out to belong to another set.
+
+use super::plan::Order;
+use crate::{chain::Chain, driver::ImportBlock, links::Links};
+use alloy_consensus::transaction::SignerRecoverable;
+use alloy_primitives::{Address, B256};
+use ed25519_dalek::{Signature, VerifyingKey};
+use medina_network::NetworkError;
+use medina_types::{
+    Certificate, ConsensusEngine, Height, NodePublicKey, NodeSignature, SealedBlock, ValidatorSet,
+    commit_message, limits,
+    wire::{CertifiedBlock, SyncRequest, SyncResponse},
+};
+use rayon::prelude::*;
+use std::{collections::HashMap, sync::Arc};
+
+/// Share of an answer's largest size from which one that is cut short is
+/// believed to be cut for its size.
+const FULL_ANSWER_DIVISOR: usize = 4;
+
+/// What came of one request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The first blocks of what was asked.
+    Blocks {
+        blocks: Vec<ImportBlock>,
+        /// Fewer than asked for, though there was room for more.
+        is_stingy: bool,
+    },
+    /// No answer, or an empty one that may be honest.
+    Silent,
+    /// The link is gone.
+    Gone,
+    /// Something that no honest peer sends.
+    Wrong(String),
+}
+
+/// Asks and checks.
+pub(super) async fn download(chain: &Chain, links: &dyn Links, order: Order) -> Outcome {
+    let response = match links.request_blocks(order.peer, order.request).await {
+        Ok(response) => response,
+        Err(NetworkError::RequestFailed { .. }) => return Outcome::Silent,
+        Err(_) => return Outcome::Gone,
+    };
+    let engine = chain.spec.consensus.engine;
+    if response.blocks.is_empty() && engine == ConsensusEngine::Raft {
+        // Its certificates may still be on their way.
+        return Outcome::Silent;
+    }
+    let set = Arc::new(chain.head().context.validators.clone());
+    let chain = chain.clone();
+    let check = move || Rules::new(&chain, set).check(order.request, response);
+    match tokio::task::spawn_blocking(check).await {
+        Ok(outcome) => outcome,
+        // The node is stopping.
+        Err(_) => Outcome::Gone,
+    }
+}
+
+struct Rules<'a> {
+    chain: &'a Chain,
+    set: Arc<ValidatorSet>,
+    /// The set's keys, unpacked once.
+    keys: HashMap<NodePublicKey, VerifyingKey>,
+}
+
+impl<'a> Rules<'a> {
+    fn new(chain: &'a Chain, set: Arc<ValidatorSet>) -> Self {
+        let keys = set.validators().iter().filter_map(|validator| {
+            let unpacked = VerifyingKey::from_bytes(&validator.key.0).ok()?;
+            Some((validator.key, unpacked))
+        });
+        Self {
+            chain,
+            keys: keys.collect(),
+            set,
+        }
+    }
+
+    fn check(&self, request: SyncRequest, response: SyncResponse) -> Outcome {
+        let got = u64::try_from(response.blocks.len()).unwrap_or(u64::MAX);
+        if got == 0 || got > request.count {
+            return Outcome::Wrong("sent another number of blocks than asked for".to_owned());
+        }
+        let bytes: usize = response.blocks.iter().map(|block| block.block.len()).sum();
+        let is_large = bytes >= limits::SYNC_RESPONSE_BYTES_MAX / FULL_ANSWER_DIVISOR;
+        let heights = (request.from.0..).map(Height);
+        let checked: Result<Vec<_>, _> = heights
+            .zip(response.blocks)
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|(height, certified)| self.check_block(height, certified))
+            .collect();
+        match checked {
+            Ok(blocks) => Outcome::Blocks {
+                blocks,
+                is_stingy: got < request.count && !is_large,
+            },
+            Err(reason) => Outcome::Wrong(reason),
+        }
+    }
+
+    /// Blocks that we have are skipped by the import, so old ones in place of
+    /// those asked for would look like progress for ever.
+    fn check_block(
+        &self,
+        height: Height,
+        certified: CertifiedBlock,
+    ) -> Result<ImportBlock, String> {
+        let block = SealedBlock::decode(&certified.block).map_err(|error| error.to_string())?;
+        if block.height() != height {
+            return Err("sent other blocks than asked for".to_owned());
+        }
+        if !block.is_body_of_header() {
+            return Err(format!(
+                "sent block {height} with a body that its header does not name"
+            ));
+        }
+        let certificate = certified.certificate;
+        let is_verified = self.is_proven(&block, &certificate);
+        Ok(ImportBlock {
+            verified_with: is_verified.then(|| self.set.clone()),
+            is_body_checked: true,
+            // A quorum's block is executed in any case; no work for anybody else's.
+            senders: match is_verified {
+                true => self.senders(&block),
+                false => HashMap::new(),
+            },
+            block,
+            certificate,
+        })
+    }
+
+    /// The same check as [`Certificate::verify`] makes, with keys unpacked once.
+    fn is_proven(&self, block: &SealedBlock, certificate: &Certificate) -> bool {
+        let spec = &self.chain.spec;
+        let (genesis, round) = (spec.genesis_hash, certificate.round);
+        let is_by = |key: &NodePublicKey, message: &[u8], signature: &NodeSignature| {
+            let signature = Signature::from_bytes(&signature.0);
+            let key = self.keys.get(key);
+            key.is_some_and(|key| key.verify_strict(message, &signature).is_ok())
+        };
+        let quorum = spec.consensus.engine.quorum(&self.set);
+        let message = || commit_message(genesis, block.height(), round, block.hash());
+        let verified = certificate.verify_with(&self.set, quorum, is_by, message);
+        verified.is_ok()
+    }
+
+    /// A signature that is none is left to the import, which names it.
+    fn senders(&self, block: &SealedBlock) -> HashMap<B256, Address> {
+        let transactions = block.transactions().par_iter();
+        let recovered = transactions.filter_map(|transaction| {
+            let hash = *transaction.tx_hash();
+            let known = self.chain.pool.sender_of(&hash);
+            let sender = known.or_else(|| transaction.recover_signer().ok())?;
+            Some((hash, sender))
+        });
+        recovered.collect()
+    }
+}

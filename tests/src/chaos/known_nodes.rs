@@ -1,0 +1,58 @@
+//! Gives every node a file of known nodes of its own, whose addresses lead
+//! through the proxies.
+
+use super::proxy::Mesh;
+use crate::processes::NetworkOfProcesses;
+use medina_service::{KnownNodes, NodeConfig};
+use std::{io, net::SocketAddr};
+
+const FILE: &str = "known-nodes.toml";
+
+/// Starts the proxies of a network whose nodes do not run yet, and leads all
+/// links through them.
+///
+/// # Errors
+/// When a file cannot be read or written, or the machine has no port left.
+pub async fn through_proxies(network: &NetworkOfProcesses) -> io::Result<Mesh> {
+    let targets = (0..network.len())
+        .map(|node| Ok(config(network, node)?.p2p.listen))
+        .collect::<io::Result<Vec<_>>>()?;
+    let mesh = Mesh::start(&targets).await?;
+    for node in 0..network.len() {
+        write_known_nodes(network, node, &targets, &mesh)?;
+    }
+    Ok(mesh)
+}
+
+fn config(network: &NetworkOfProcesses, node: usize) -> io::Result<NodeConfig> {
+    let path = network.node_folder(node).join("config.toml");
+    NodeConfig::load(&path).map_err(io::Error::other)
+}
+
+fn write_known_nodes(
+    network: &NetworkOfProcesses,
+    node: usize,
+    targets: &[SocketAddr],
+    mesh: &Mesh,
+) -> io::Result<()> {
+    let own = config(network, node)?;
+    let mut known = KnownNodes::load(&own.known_nodes).map_err(io::Error::other)?;
+    for entry in &mut known.nodes {
+        let to = targets
+            .iter()
+            .position(|target| Some(*target) == entry.address);
+        if let Some(address) = to.and_then(|to| mesh.address(node, to)) {
+            entry.address = Some(address);
+        }
+    }
+    let folder = network.node_folder(node);
+    let text = toml::to_string(&known).map_err(io::Error::other)?;
+    std::fs::write(folder.join(FILE), text)?;
+    // Not through NodeConfig: its loader has made paths absolute.
+    let path = folder.join("config.toml");
+    let mut table: toml::Table = std::fs::read_to_string(&path)?
+        .parse()
+        .map_err(io::Error::other)?;
+    table.insert("known_nodes".to_owned(), FILE.into());
+    std::fs::write(path, table.to_string())
+}
