@@ -22,7 +22,7 @@ TIME =
 BUILD := cargo build --workspace --bin medina
 TARGET_DIR = $$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-.PHONY: help setup build demo test lint fix contracts chaos measure simulate
+.PHONY: help setup build demo test lint fix contracts chaos measure simulate ethereum-tests
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -34,6 +34,7 @@ help:
 	@echo "make chaos MINUTES=N [NODES=4|7] [ENGINE=qbft|raft] [SEED=n]  faults on real processes; with SEED alone one round"
 	@echo "make measure WHAT='outage --seconds 60'  a figure of docs/reliability.md"
 	@echo "make reference  the QBFT engine against its specification [PAIRS=1000000]"
+	@echo "make ethereum-tests [TESTS=PATH]  public BlockchainTests through our block import"
 	@echo "make contracts  compiles the Solidity sources again (needs Node)"
 
 setup:
@@ -99,3 +100,8 @@ simulate: setup
 reference: setup
 	cargo build --workspace --bin medina-check-reference
 	@"$(TARGET_DIR)/debug/medina-check-reference" $(or $(PAIRS),1000000) $(SEED)
+
+# Files or folders in the BlockchainTests format, imported as blocks of a chain.
+ethereum-tests: setup
+	cargo build --workspace --bin ethereum-tests
+	@"$(TARGET_DIR)/debug/ethereum-tests" $(or $(TESTS),tests/executable_specification/blocks)
