@@ -22,7 +22,7 @@ TIME =
 BUILD := cargo build --workspace --bin medina
 TARGET_DIR = $$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-.PHONY: help setup build demo test lint fix contracts chaos measure simulate ethereum-tests
+.PHONY: help setup build demo test lint fix contracts analyse-contracts chaos measure simulate ethereum-tests
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -36,6 +36,7 @@ help:
 	@echo "make reference  the QBFT engine against its specification [PAIRS=1000000]"
 	@echo "make ethereum-tests [TESTS=PATH]  public BlockchainTests through our block import"
 	@echo "make contracts  compiles the Solidity sources again (needs Node)"
+	@echo "make analyse-contracts  runs Slither over them (needs Node and Python); every finding has an answer"
 
 setup:
 	@scripts/setup
@@ -67,6 +68,9 @@ fix: setup
 contracts:
 	@command -v npm >/dev/null || { echo "contracts: install Node 20 or newer first; only people who change contracts need it" >&2; exit 1; }
 	cd contracts && npm ci --no-fund --no-audit && npm run build
+
+analyse-contracts:
+	cd contracts && npm ci --no-fund --no-audit --silent && ./analyse.sh
 
 # Turns on each deliberate defect of the engines and prints who notices it:
 #   make mutants [SEEDS=1000] [ONLY=NamePart]

@@ -30,8 +30,12 @@ const DEPLOYED = {
   MarketOrders: "MarketOrders.sol",
   TrustAndReputation: "TrustAndReputation.sol",
   FederationRegistry: "FederationRegistry.sol",
+  FederationBallots: "FederationBallots.sol",
+  SlaRegistry: "SlaRegistry.sol",
   BarteringCoupons: "BarteringCoupons.sol",
   ConsentAndAccess: "ConsentAndAccess.sol",
+  IncidentRegistry: "IncidentRegistry.sol",
+  SealedDelivery: "SealedDelivery.sol",
   Ed25519Verifier: "Ed25519Verifier.sol",
   Gatekeeper: "Gatekeeper.sol",
   TrustMathHarness: "TrustMathHarness.sol",
@@ -56,7 +60,10 @@ function solidityFiles(folder, prefix = "") {
 }
 
 /** Where a module's state is declared, if not in its own file. */
-const STATE_FILES = { DataMarketplace: "base/MarketState.sol" };
+const STATE_FILES = {
+  DataMarketplace: "base/MarketState.sol",
+  FederationRegistry: "base/FederationState.sol",
+};
 
 function stateFile(name) {
   return join(SOURCES, STATE_FILES[name] ?? DEPLOYED[name]);

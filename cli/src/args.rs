@@ -1,9 +1,12 @@
 //! What can be typed: one struct per subsystem.
 
 use crate::commands::{
-    account::AccountCommand, coupon::CouponCommand, demo::DemoArgs, dev::DevArgs,
-    federation::FederationCommand, gateway::GatewayCommand, market::MarketCommand,
-    network::NetworkCommand, node::NodeCommand, sensor::SensorCommand, validator::ValidatorCommand,
+    account::AccountCommand, consent::ConsentCommand, coupon::CouponCommand, demo::DemoArgs,
+    dev::DevArgs, federation::FederationCommand, gateway::GatewayCommand,
+    incident::IncidentCommand, man::ManArgs, market::MarketCommand, network::NetworkCommand,
+    node::NodeCommand, org::OrgCommand, role::RoleCommand, sealed::SealedCommand,
+    sensor::SensorCommand, sla::SlaCommand, token::TokenCommand, trust::TrustCommand,
+    user::UserCommand, validator::ValidatorCommand,
 };
 use clap::{Parser, Subcommand};
 
@@ -54,9 +57,38 @@ pub(crate) enum Command {
     /// Platforms that share sensors
     #[command(subcommand)]
     Federation(FederationCommand),
+    /// What members of a federation promise, and what broken promises cost
+    #[command(subcommand)]
+    Sla(SlaCommand),
+    /// Who may read whose data for what, who did, and what people ask
+    #[command(subcommand)]
+    Consent(ConsentCommand),
+    /// Alerts, incidents, and who does what about them
+    #[command(subcommand)]
+    Incident(IncidentCommand),
+    /// Datasets under seal: a wrong chunk gives the money back
+    #[command(subcommand)]
+    Sealed(SealedCommand),
+    /// Trust in sensors, reputation of organisations
+    #[command(subcommand)]
+    Trust(TrustCommand),
+    /// The market's money
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Organisations
+    #[command(subcommand)]
+    Org(OrgCommand),
+    /// People and their ids
+    #[command(subcommand)]
+    User(UserCommand),
+    /// What users may do, and who has powers over the contracts
+    #[command(subcommand)]
+    Role(RoleCommand),
     /// Who decides blocks
     #[command(subcommand)]
     Validator(ValidatorCommand),
+    /// Write manual pages
+    Man(ManArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -123,6 +155,22 @@ mod tests {
             "medina validator execute 1",
             "medina validator activate KEY --force",
             "medina completions bash",
+            "medina man --dir d",
+            "medina org register Haven --admin 0x00000000000000000000000000000000000000aa --dry-run",
+            "medina org set Haven --status suspended",
+            "medina user enrol 0x00000000000000000000000000000000000000aa --person p --until 2030-01-01",
+            "medina role set 0x1234 manager",
+            "medina market list --resource 0x1234 --property p --price 2 --per unit",
+            "medina market list --dataset 0x1111111111111111111111111111111111111111111111111111111111111111 --sealed --property p --price 2",
+            "medina market search --near -33.9,18.4 --within 20 --kind stream",
+            "medina market renew 1 --periods 2 --max 5",
+            "medina market resolve 1 --to-buyer 12.5",
+            "medina coupon barter --file f",
+            "medina consent grant --to carer --purpose care --until 90d --form f --allow read,update",
+            "medina consent ask erase --about 0x1234 --doc d",
+            "medina sla report f --sensor 0x1234 --value 72% --from 2026-01-01 --to 2026-01-02",
+            "medina incident respond 1 --plan p --to org-1 --answer-by 30m",
+            "medina sealed reveal 1 --secrets f",
         ] {
             let line = line.replace("KEY", NODE_KEY);
             assert!(is_accepted(&line), "{line}");
@@ -146,6 +194,15 @@ mod tests {
             "medina validator vote one yes",
             "medina validator vote 1 perhaps",
             "medina validator activate",
+            "medina market list --resource 0x1234 --service 0x12 --property p --price 2",
+            "medina market list --resource 0x1234 --property p --price 2 --per 0",
+            "medina market resolve 1 --to-buyer 101",
+            "medina consent grant --to carer --purpose care --until soon --form f",
+            "medina consent grant --to carer --purpose care --until 90d --form f --allow write",
+            "medina consent revoke 0x1234 --all",
+            "medina incident evaluate 1 pass --doc d",
+            "medina role set 0x1234 king",
+            "medina sla report f --sensor 0x1234 --value much --from 2026-01-01 --to 2026-01-02",
         ] {
             let line = line.replace("KEY", NODE_KEY);
             assert!(!is_accepted(&line), "{line}");

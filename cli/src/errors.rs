@@ -1,12 +1,15 @@
 //! What went wrong, where, and what to do: one message per failure, never a backtrace.
 
-use std::fmt;
+use medina_sdk::client::{ClientError, PlannedTransaction};
+use std::{error::Error, fmt};
 
 /// Why a command failed. Its text is for the person who typed the command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
     hint: Option<String>,
+    /// What a dry run would have sent: no failure in the end.
+    planned: Option<Box<PlannedTransaction>>,
 }
 
 /// What commands answer.
@@ -18,6 +21,7 @@ impl Failure {
         Self {
             what: what.to_string(),
             hint: None,
+            planned: None,
         }
     }
 
@@ -33,6 +37,11 @@ impl Failure {
     pub(crate) fn during(mut self, what: impl fmt::Display) -> Self {
         self.what = format!("{what}: {}", self.what);
         self
+    }
+
+    /// What a dry run would have sent, if this is one's end.
+    pub(crate) fn planned(&self) -> Option<&PlannedTransaction> {
+        self.planned.as_deref()
     }
 
     /// The form that programs read.
@@ -52,8 +61,9 @@ impl fmt::Display for Failure {
 }
 
 /// Every error of our crates says what, where and what to do by itself. Causes
-/// that the text does not repeat are added behind it.
-impl<E: std::error::Error> From<E> for Failure {
+/// that the text does not repeat are added behind it, and what a contract's
+/// refusal asks for.
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut what = error.to_string();
         let mut cause = error.source();
@@ -64,7 +74,15 @@ impl<E: std::error::Error> From<E> for Failure {
             }
             cause = inner.source();
         }
-        Self::new(what)
+        let mut failure = Self::new(what);
+        let of_chain = (&error as &dyn Error).downcast_ref::<ClientError>();
+        if let Some(error) = of_chain {
+            failure.hint = error.advice().map(str::to_owned);
+            if let ClientError::DryRun(planned) = error {
+                failure.planned = Some(planned.clone());
+            }
+        }
+        failure
     }
 }
 
@@ -87,5 +105,18 @@ mod tests {
             "node-0: port 1 is taken\n  use another"
         );
         assert_eq!(failure.to_json()["hint"], "use another");
+    }
+
+    #[test]
+    fn refusal_of_a_contract_comes_with_advice() {
+        let refused = ClientError::Reverted {
+            call: "vote(uint256,bool)",
+            reason: "NotOpen".to_owned(),
+        };
+        let text = Failure::from(refused).during("ballot 1").to_string();
+        assert!(
+            text.contains("NotOpen") && text.contains("30 days"),
+            "{text}"
+        );
     }
 }

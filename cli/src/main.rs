@@ -8,8 +8,11 @@
 mod args;
 mod commands;
 mod errors;
+mod files;
+mod ids;
 mod node_client;
 mod output;
+mod show;
 mod signer;
 mod values;
 
@@ -26,10 +29,16 @@ fn main() -> ExitCode {
     let output = Output::new(typed.json);
     match run(typed.command, output) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            ExitCode::FAILURE
-        }
+        Err(failure) => match failure.planned() {
+            Some(planned) => {
+                show::planned(output, planned);
+                ExitCode::SUCCESS
+            }
+            None => {
+                output.failure(&failure);
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which account signs. Secrets never stand on the command line, where other
 //! users of the machine and the shell's history would see them.
 //!
-//! In this order: `--private-key-file`, `MEDINA_PRIVATE_KEY`, `MEDINA_MNEMONIC`
+//! In this order: `--signer` (a program that holds the key), `--private-key-file`, `MEDINA_PRIVATE_KEY`, `MEDINA_MNEMONIC`
 //! with `--account INDEX`, then the keystore with `--account ADDRESS|INDEX`.
 
 use crate::{
@@ -13,7 +13,7 @@ use alloy_primitives::Address;
 use clap::Args;
 use medina_sdk::{
     client::MarketClient,
-    wallet::{Account, KeystoreDir, Mnemonic},
+    wallet::{Account, CommandSigner, KeystoreDir, Mnemonic},
 };
 use std::{
     io::IsTerminal as _,
@@ -44,6 +44,9 @@ pub(crate) struct SignerArgs {
     /// File with a private key in hex; or set MEDINA_PRIVATE_KEY or MEDINA_MNEMONIC
     #[arg(long, value_name = "FILE")]
     private_key_file: Option<PathBuf>,
+    /// Program that signs for --account ADDRESS, such as a hardware wallet's: JSON in, signature out
+    #[arg(long, value_name = "COMMAND", env = "MEDINA_SIGNER")]
+    signer: Option<String>,
     #[command(flatten)]
     keystore: KeystoreArgs,
 }
@@ -51,6 +54,9 @@ pub(crate) struct SignerArgs {
 /// Everything a command that sends transactions needs.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SenderArgs {
+    /// Show the transaction, its gas and cost, and send nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     rpc: RpcArgs,
     #[command(flatten)]
@@ -89,7 +95,12 @@ impl SenderArgs {
     /// Connects as the account that was named.
     pub(crate) async fn connect(&self) -> Outcome<MarketClient> {
         let account = self.signer.account()?;
-        Ok(connect(&self.rpc.rpc).await?.with_account(account))
+        let client = connect(&self.rpc.rpc).await?.with_account(account);
+        Ok(if self.dry_run {
+            client.dry_run()
+        } else {
+            client
+        })
     }
 }
 
@@ -104,6 +115,9 @@ pub(crate) async fn connect(rpc: &str) -> Outcome<MarketClient> {
 impl SignerArgs {
     /// Opens the account.
     pub(crate) fn account(&self) -> Outcome<Account> {
+        if let Some(command) = &self.signer {
+            return self.of_program(command);
+        }
         if let Some(path) = &self.private_key_file {
             let text = read_text(path, SECRET_FILE_BYTES_MAX)?;
             let account = Account::from_private_key(&text);
@@ -136,6 +150,16 @@ impl SignerArgs {
                 .hint("leave --account out, or unset MEDINA_PRIVATE_KEY to use the keystore"))
             }
             _ => Ok(account),
+        }
+    }
+
+    fn of_program(&self, command: &str) -> Outcome<Account> {
+        match self.account {
+            Some(AccountName::Address(address)) => {
+                Ok(Account::external(CommandSigner::new(command, address)?))
+            }
+            _ => Err(Failure::new("which account does --signer sign for?")
+                .hint("name it by --account ADDRESS")),
         }
     }
 

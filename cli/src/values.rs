@@ -1,9 +1,11 @@
 //! Values as they are typed and shown.
 
+use crate::commands::{read_bytes, since_epoch};
 use alloy_primitives::{B256, keccak256};
 use medina_sdk::{
     amount,
     client::{FoundListing, MarketListing, MarketOrder, Receipt, SensorRecord},
+    moment::{format_moment, parse_moment},
 };
 use serde_json::{Value, json};
 
@@ -60,7 +62,78 @@ pub(crate) fn moment(seconds: u64) -> String {
     if seconds == 0 {
         "-".to_owned()
     } else {
-        format!("{seconds} (Unix s)")
+        format_moment(seconds)
+    }
+}
+
+/// Reads a moment: `90d`, `2026-12-01`, `friday 18:00`.
+pub(crate) fn when(text: &str) -> Result<u64, String> {
+    parse_moment(text, since_epoch().as_secs()).map_err(|error| error.to_string())
+}
+
+/// Largest document that is hashed, in bytes.
+const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Reads what only a hash of is stored: 32 bytes in hex are the hash itself, `@FILE` is a file,
+/// everything else a text.
+pub(crate) fn hashed(text: &str) -> Result<B256, String> {
+    if let Some(path) = text.strip_prefix('@') {
+        let bytes = read_bytes(std::path::Path::new(path), DOCUMENT_BYTES_MAX)
+            .map_err(|failure| failure.to_string())?;
+        return Ok(keccak256(bytes));
+    }
+    if text.trim().is_empty() {
+        return Err("this is empty".to_owned());
+    }
+    let hash = text.strip_prefix("0x").and_then(|_| text.parse().ok());
+    Ok(hash.unwrap_or_else(|| keccak256(text.trim())))
+}
+
+/// So many things, in words: `1 batch`, `2 batches`.
+pub(crate) fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// Reads operations on data: `read`, `read,update` or `crud`.
+pub(crate) fn operations(text: &str) -> Result<u8, String> {
+    let mut ops = 0;
+    for word in text
+        .to_lowercase()
+        .split([',', '+', ' '])
+        .filter(|word| !word.is_empty())
+    {
+        ops |= match word {
+            "create" => 1,
+            "read" => 2,
+            "update" => 4,
+            "delete" => 8,
+            "crud" | "all" => 15,
+            _ => {
+                return Err(
+                    "write create, read, update, delete, several with commas, or all".to_owned(),
+                );
+            }
+        };
+    }
+    if ops == 0 {
+        Err("no operation was named".to_owned())
+    } else {
+        Ok(ops)
+    }
+}
+
+/// Operations on data in words.
+pub(crate) fn operations_text(ops: u8) -> String {
+    let names = [(1, "create"), (2, "read"), (4, "update"), (8, "delete")];
+    let named: Vec<_> = names
+        .iter()
+        .filter(|(bit, _)| ops & bit != 0)
+        .map(|(_, name)| *name)
+        .collect();
+    if named.is_empty() {
+        "nothing".to_owned()
+    } else {
+        named.join(",")
     }
 }
 
@@ -104,6 +177,9 @@ pub(crate) fn listing_json(listing: &MarketListing) -> Value {
         "topic": listing.topic,
         "audience": listing.audience,
         "meta": listing.meta,
+        "policy": listing.policy,
+        "consentScope": listing.consent_scope,
+        "judge": listing.judge,
         "minReputation": points(listing.min_reputation),
         "accessSeconds": listing.access_seconds,
         "deliverSeconds": listing.deliver_seconds,
@@ -129,6 +205,7 @@ pub(crate) fn order_json(order: &MarketOrder) -> Value {
         "deadline": order.deadline,
         "end": order.end,
         "units": order.units,
+        "used": order.used,
         "amount": order.amount.to_string(),
         "paid": order.paid.to_string(),
         "buyer": order.buyer,
@@ -198,6 +275,9 @@ mod tests {
             audience: B256::ZERO,
             topic: B256::ZERO,
             meta: B256::ZERO,
+            policy: B256::ZERO,
+            consent_scope: B256::ZERO,
+            judge: None,
         };
         let value = listing_json(&listing);
         assert_eq!(value["unitPrice"], u128::MAX.to_string());
@@ -205,6 +285,36 @@ mod tests {
             (&value["kind"], &value["price"]),
             (&json!("stream"), &json!("9"))
         );
+    }
+
+    #[test]
+    fn operations_read_what_they_write() {
+        for (text, ops) in [
+            ("read", 2),
+            ("read,update", 6),
+            ("all", 15),
+            ("Create Delete", 9),
+        ] {
+            assert_eq!(operations(text), Ok(ops), "{text}");
+            assert_eq!(operations(&operations_text(ops)), Ok(ops));
+        }
+        for text in ["", ",", "write", "read;update"] {
+            assert!(operations(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hash_is_taken_as_it_is_and_text_is_hashed() {
+        let hash = B256::repeat_byte(7);
+        assert_eq!(hashed(&hash.to_string()), Ok(hash));
+        assert_eq!(hashed(" research "), Ok(keccak256("research")));
+        assert!(hashed(" ").is_err() && hashed("@/no/such/file").is_err());
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!(count(1, "batch", "batches"), "1 batch");
+        assert_eq!(count(0, "batch", "batches"), "0 batches");
     }
 
     #[test]

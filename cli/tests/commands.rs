@@ -85,10 +85,6 @@ fn failures_say_what_where_and_what_to_do() {
         ),
         ("network add --dir .", ["network.toml", "No such file"]),
         (
-            "network new --validators 4 --dir a --permissions enforced",
-            ["enforced", "--permissions open"],
-        ),
-        (
             "network new --validators 4 --dir a --base-port 65530",
             ["65530", "below 65536"],
         ),
@@ -198,4 +194,23 @@ fn completion_scripts_name_the_commands() {
             .unwrap()
             .contains("validator")
     );
+}
+
+#[test]
+fn manual_has_a_page_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = succeed(folder.path(), "man --dir man", &[]);
+    assert!(written["pages"].as_u64().unwrap() > 100, "{written}");
+    for page in ["medina.1", "medina-market-buy.1", "medina-consent-grant.1"] {
+        let text = std::fs::read_to_string(folder.path().join("man").join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    for shell in ["zsh", "fish"] {
+        let script = medina(folder.path(), &format!("completions {shell}"), &[]);
+        assert!(
+            String::from_utf8(script.stdout)
+                .unwrap()
+                .contains("incident")
+        );
+    }
 }

@@ -17,6 +17,8 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         uint32 epoch;
         /// Mark of the owner they are from; see `_ownerOf`.
         uint160 owner;
+        /// When everything was revoked last.
+        uint48 revoked;
     }
 
     struct Record {
@@ -97,9 +99,12 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         address signer = _signer(digest, ownerSig);
         (uint160 mark, bytes32 org) = _ownerOf(g.scope);
         if (signer == address(0) || !_owns(g.scope, mark, org, signer)) revert NotOwner();
-        mapping(bytes32 => bool) storage used = _storage().used;
-        if (used[digest]) revert Ended();
-        used[digest] = true;
+        Storage storage $ = _storage();
+        // What was signed before consent was taken back is not brought after it.
+        Record storage r = $.grants[_idOf(g.scope, g.grantee, g.purpose)];
+        if (g.from < $.scopes[g.scope].revoked || (r.ops == 0 && g.from < r.until)) revert Ended();
+        if ($.used[digest]) revert Ended();
+        $.used[digest] = true;
         return _grant(g, mark);
     }
 
@@ -120,14 +125,16 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         if (!_mayEnd(scope, mark, org) && !_isDelegate(scope, mark)) revert NotDelegate();
         if (!_isLive(r, mark)) revert Ended();
         uint8 ops = r.ops;
-        (r.ops, r.until) = (0, 0);
+        (r.ops, r.until) = (0, uint48(block.timestamp));
         emit Revoked(scope, r.grantee, r.purpose, id, ops, uint48(block.timestamp));
     }
 
     function revokeAll(bytes32 scope) external {
         (uint160 mark, bytes32 org) = _ownerOf(scope);
         if (!_mayEnd(scope, mark, org)) revert NotOwner();
-        ++_storage().scopes[scope].epoch;
+        Scope storage s = _storage().scopes[scope];
+        ++s.epoch;
+        s.revoked = uint48(block.timestamp);
         emit RevokedAll(scope);
     }
 
@@ -144,12 +151,13 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         IIdentity.User memory user = IDENTITY.getUser(who);
         uint8 role = IDENTITY.roleOf(user.account);
         if (role == 0) return false;
-        uint32 epoch = _storage().scopes[scope].epoch;
+        Scope storage s = _storage().scopes[scope];
+        (uint32 epoch, uint160 owner) = (s.epoch, s.owner);
         bool isGranted = _grants(epoch, scope, who, purpose, op) || _grants(epoch, scope, user.org, purpose, op)
             || _grants(epoch, scope, bytes32(uint256(role)), purpose, op);
         if (!isGranted) return false;
         (uint160 mark,) = _ownerOf(scope);
-        return _storage().scopes[scope].owner == mark;
+        return owner == mark;
     }
 
     function logAccess(

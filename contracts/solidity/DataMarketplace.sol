@@ -320,7 +320,7 @@ contract DataMarketplace is IDataMarketplace, MarketState, EIP712 {
         Price price = _storage().listings[o.listing].price;
         if (state == State.Completed) return price == Price.Fixed || price == Price.Free;
         // An order by units is Active until all are used; its only deadline is that of a notice.
-        return price == Price.Period || o.deadline == 0;
+        return price == Price.Period ? o.stopped == 0 : o.deadline == 0;
     }
 
     /// The call with the code of MarketOrders, which does as IDataMarketplace says.

@@ -62,7 +62,9 @@ contract MarketOrders is MarketState, EIP712 {
     function renew(uint256 order, uint64 periods, uint128 maxAmount) external {
         (Record storage o, IDataMarketplace.Listing storage l) = _find(order);
         bool isOpen = o.state == IDataMarketplace.State.Funded || o.state == IDataMarketplace.State.Active;
-        if (!isOpen || l.price != IDataMarketplace.Price.Period) revert IDataMarketplace.WrongState();
+        if (!isOpen || l.price != IDataMarketplace.Price.Period || o.stopped != 0) {
+            revert IDataMarketplace.WrongState();
+        }
         if (msg.sender != o.buyer) revert IDataMarketplace.NotParty();
         if (block.timestamp >= o.end) revert IDataMarketplace.TooLate();
         if (periods == 0) revert OutOfRange();
@@ -97,7 +99,7 @@ contract MarketOrders is MarketState, EIP712 {
         if (l.judge != address(0)) revert IDataMarketplace.NotJudge();
         if (isRunning) {
             uint128 claimable = _claimable(o, l);
-            if (claimable == o.amount) revert IDataMarketplace.TooLate();
+            if (_isAllClaimable(o, claimable)) revert IDataMarketplace.TooLate();
             _pay(order, o, claimable - o.paid);
             o.contested = _vested(o, block.timestamp) - claimable;
         } else if (block.timestamp > o.deadline) {
@@ -132,16 +134,25 @@ contract MarketOrders is MarketState, EIP712 {
 
     function _claimVested(uint256 order, Record storage o, IDataMarketplace.Listing storage l) private {
         uint128 claimable = _claimable(o, l);
+        if (_isAllClaimable(o, claimable)) return _settle(order, o, o.amount - claimable, 0);
         uint128 due = claimable - o.paid;
         if (due == 0) revert IDataMarketplace.TooEarly();
-        if (claimable == o.amount) _settle(order, o, 0, 0);
-        else _pay(order, o, due);
+        _pay(order, o, due);
     }
 
-    /// What has vested is the seller's, the rest the buyer's.
+    /// What has vested is the seller's, the rest the buyer's: at once if the buyer says so. By the seller's word the
+    /// order stops, and the buyer has his window for what he could still dispute.
     function _cancelPeriod(uint256 order, Record storage o, IDataMarketplace.Listing storage l) private {
-        if (msg.sender != o.buyer && !_acts(l.org, msg.sender)) revert IDataMarketplace.NotParty();
-        _settle(order, o, o.amount - _vested(o, block.timestamp), 0);
+        uint128 vested = _vested(o, block.timestamp);
+        if (msg.sender == o.buyer) return _settle(order, o, o.amount - vested, 0);
+        if (!_acts(l.org, msg.sender)) revert IDataMarketplace.NotParty();
+        uint128 claimable = _claimable(o, l);
+        if (claimable == vested) return _settle(order, o, o.amount - vested, 0);
+        if (o.stopped != 0) revert IDataMarketplace.TooEarly();
+        _pay(order, o, claimable - o.paid);
+        uint48 deadline = uint48(block.timestamp) + l.confirmIn;
+        (o.stopped, o.deadline) = (uint48(block.timestamp), deadline);
+        emit IDataMarketplace.Noticed(order, deadline);
     }
 
     /// The seller gives up what no voucher was brought for; the buyer leaves him time to bring it.
@@ -172,14 +183,23 @@ contract MarketOrders is MarketState, EIP712 {
         return left - contested + _shareHalfUp(contested, buyerBps);
     }
 
-    /// What had vested before the window that is still open; nothing while that of the delivery is.
+    /// What had vested before the window that is still open; nothing while that of the delivery is. Nothing more
+    /// while that of an order that the seller ended is open, and then all that vested.
     function _claimable(Record storage o, IDataMarketplace.Listing storage l) private view returns (uint128) {
-        return block.timestamp <= o.deadline ? 0 : _vested(o, block.timestamp - l.confirmIn);
+        bool isOpen = block.timestamp <= o.deadline;
+        if (o.stopped != 0) return isOpen ? o.paid : _vested(o, block.timestamp);
+        return isOpen ? 0 : _vested(o, block.timestamp - l.confirmIn);
     }
 
-    /// A Period order's money as it grows from `time` to `end`.
+    /// Whether no window is open and nothing will vest.
+    function _isAllClaimable(Record storage o, uint128 claimable) private view returns (bool) {
+        return o.stopped != 0 ? block.timestamp > o.deadline : claimable == o.amount;
+    }
+
+    /// A Period order's money as it grows from `time` to `end`, or till the seller stopped it.
     function _vested(Record storage o, uint256 moment) private view returns (uint128) {
-        (uint256 start, uint256 end) = (o.time, o.end);
+        (uint256 start, uint256 end, uint256 stopped) = (o.time, o.end, o.stopped);
+        if (stopped != 0 && moment > stopped) moment = stopped;
         if (moment >= end) return o.amount;
         if (moment <= start) return 0;
         return uint128(uint256(o.amount) * (moment - start) / (end - start));

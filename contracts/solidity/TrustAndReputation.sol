@@ -370,16 +370,17 @@ contract TrustAndReputation is ITrustAndReputation, MedinaModule, Acting {
     }
 
     function _membershipRatios(bytes32 org) private view returns (uint256 ratios, uint256 count) {
-        uint48[4][] memory times = FEDERATION.history(org);
-        count = times.length;
-        for (uint256 i; i < count; ++i) {
-            uint48[4] memory t = times[i];
-            (uint256 created, uint256 removed, uint256 joined, uint256 left) = (t[0], t[1], t[2], t[3]);
-            if (removed == 0) removed = block.timestamp;
-            if (left == 0) left = removed;
-            // Created ≤ joined ≤ left ≤ removed, and 16 ratios of at most 1e18 fit.
-            unchecked {
-                ratios += TrustMath.membershipRatio(left - joined, removed - created);
+        uint256[16] memory times;
+        (count, times) = FEDERATION.packedHistory(org);
+        // Created ≤ joined ≤ left ≤ removed, and 16 ratios of at most 1e18 fit.
+        unchecked {
+            for (uint256 i; i < count; ++i) {
+                uint256 t = times[i];
+                uint256 removed = uint48(t >> 48);
+                uint256 left = uint48(t >> 144);
+                if (removed == 0) removed = block.timestamp;
+                if (left == 0) left = removed;
+                ratios += TrustMath.membershipRatio(left - uint48(t >> 96), removed - uint48(t));
             }
         }
     }

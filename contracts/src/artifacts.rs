@@ -48,6 +48,10 @@ pub fn all() -> Vec<Artifact> {
         artifact!(permissioning, Permissioning),
         artifact!(market_orders, MarketOrders),
         artifact!(consent_and_access, ConsentAndAccess),
+        artifact!(sla_registry, SlaRegistry),
+        artifact!(incident_registry, IncidentRegistry),
+        artifact!(sealed_delivery, SealedDelivery),
+        artifact!(federation_ballots, FederationBallots),
         artifact!(erc1967_proxy, ERC1967Proxy),
         artifact!(trust_math_harness, TrustMathHarness),
     ]

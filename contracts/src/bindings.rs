@@ -42,6 +42,22 @@ bind!(
     "artifacts/FederationRegistry.json"
 );
 bind!(
+    federation_ballots,
+    FederationBallots,
+    "artifacts/FederationBallots.json"
+);
+bind!(sla_registry, SlaRegistry, "artifacts/SlaRegistry.json");
+bind!(
+    incident_registry,
+    IncidentRegistry,
+    "artifacts/IncidentRegistry.json"
+);
+bind!(
+    sealed_delivery,
+    SealedDelivery,
+    "artifacts/SealedDelivery.json"
+);
+bind!(
     trust_and_reputation,
     TrustAndReputation,
     "artifacts/TrustAndReputation.json"

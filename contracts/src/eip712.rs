@@ -95,6 +95,23 @@ sol! {
         uint48 deadline;
     }
 
+    /// `FederationRegistry`: a client was refused what its federation lets it have. The target may sign it too.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Denied {
+        bytes32 fed;
+        bytes32 resource;
+        bytes32 targetOrg;
+        bytes32 originOrg;
+        bytes32 request;
+        uint48 time;
+        uint64 number;
+        address client;
+    }
+
+    /// `FederationRegistry`: a client got what it asked for by `request`; rebuts a [`Denied`] of it.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Receipt { bytes32 request; uint48 time; }
+
     /// ERC-2612, as `MedinaToken` checks it.
     #[derive(Debug, PartialEq, Eq)]
     struct Permit { address owner; address spender; uint256 value; uint256 nonce; uint256 deadline; }
@@ -123,4 +140,12 @@ pub fn packed(signer: Address, signature: &[u8]) -> Bytes {
 #[must_use]
 pub fn ed25519_signer(verifier: Address, key: &[u8; 32]) -> Bytes {
     [verifier.as_slice(), key].concat().into()
+}
+
+/// What `FederationRegistry.rebut` takes: 6-byte time ‖ the client's signature of [`Receipt`].
+#[must_use]
+pub fn receipt(time: alloy_primitives::aliases::U48, signature: &[u8]) -> Bytes {
+    [time.to_be_bytes::<6>().as_slice(), signature]
+        .concat()
+        .into()
 }

@@ -74,9 +74,9 @@ wire_enum!(
         Free = 0,
         /// Once.
         Fixed = 1,
-        /// By signed counts; refused until a later version.
+        /// By signed counts.
         PerUnit = 2,
-        /// By time; refused until a later version.
+        /// By time, vesting.
         Period = 3,
     }
 );
@@ -224,6 +224,87 @@ wire_enum!(
         Parameter = 4,
         /// `(address account, uint8 state)`: 0 by id, 1 blocked, 2 system.
         Account = 5,
+    }
+);
+
+wire_enum!(
+    /// Kinds of ballots of `FederationRegistry`; their data is `abi.encode` of what is named here.
+    FederationBallotKind {
+        /// `(bytes32 name)`.
+        Rename = 0,
+        /// `(bytes32 infoModel)`.
+        InfoModel = 1,
+        /// `(Constraint[])`, at most 16.
+        Constraints = 2,
+        /// `(bytes32 org)`.
+        Expel = 3,
+        /// `(uint16 bps)`.
+        Quorum = 4,
+        /// `()`.
+        Remove = 5,
+        /// `(bytes32 org)`.
+        Invite = 6,
+        /// `(uint8 constraint, uint8 count, uint32 interval, uint8 penaltyCount, uint32 penaltyInterval,
+        /// uint128 amount)`.
+        Policy = 7,
+    }
+);
+
+wire_enum!(
+    /// `op` of a federation's constraint: value `op` threshold must hold.
+    Comparator {
+        /// `>`.
+        Greater = 0,
+        /// `>=`.
+        GreaterOrEqual = 1,
+        /// `=`.
+        Equal = 2,
+        /// `<`.
+        Less = 3,
+        /// `<=`.
+        LessOrEqual = 4,
+    }
+);
+
+wire_enum!(
+    /// `IFederationRegistry.ReportState` of a refused access.
+    ReportState {
+        /// No such report.
+        None = 0,
+        /// The target has 24 hours.
+        Pending = 1,
+        /// The client had got what it asked for.
+        Rebutted = 2,
+        /// A misdeed.
+        Counted = 3,
+    }
+);
+
+wire_enum!(
+    /// `ISlaRegistry.PenaltyState`.
+    PenaltyState {
+        /// No such penalty.
+        None = 0,
+        /// Waits for pardon or collection.
+        Held = 1,
+        /// Part of the bond again.
+        Pardoned = 2,
+        /// Paid.
+        Collected = 3,
+    }
+);
+
+wire_enum!(
+    /// `IIncidentRegistry.Verdict` on an alert.
+    Verdict {
+        /// Nothing yet.
+        None = 0,
+        /// It is an incident.
+        Confirmed = 1,
+        /// It is not.
+        Rejected = 2,
+        /// Somebody else shall say.
+        Passed = 3,
     }
 );
 

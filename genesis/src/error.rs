@@ -64,14 +64,6 @@ pub enum NetworkError {
         /// What is possible.
         expected: String,
     },
-    /// Part of the design that this version does not have.
-    #[error("{what} is not available yet in this version; {instead}")]
-    NotAvailable {
-        /// What was asked for.
-        what: &'static str,
-        /// What to do instead.
-        instead: &'static str,
-    },
     /// Something is there already; nothing was changed.
     #[error("{path} exists already and is left as it is; choose another folder or move it away")]
     Exists {

@@ -57,6 +57,11 @@ impl<'a> Field<'a> {
         self.value.is_none_or(Value::is_null)
     }
 
+    /// True when the field is the word `true`.
+    pub(crate) fn is_true(&self) -> bool {
+        self.value.and_then(Value::as_bool) == Some(true)
+    }
+
     /// Reads with `read` unless the field is missing.
     pub(crate) fn optional<T>(
         &self,

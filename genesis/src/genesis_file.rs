@@ -208,7 +208,7 @@ fn read_ethereum(file: &Field<'_>) -> Result<Genesis, GenesisError> {
         .get("baseFeePerGas")
         .optional(|f| f.u64(any.clone(), "wei per gas"))?;
     Ok(Genesis {
-        config: read_config(&file.get("config"))?,
+        config: read_own_config(&file.get("config"))?,
         nonce: file
             .get("nonce")
             .optional(|field| field.u64(any, "a nonce"))?
@@ -233,9 +233,21 @@ fn read_ethereum(file: &Field<'_>) -> Result<Genesis, GenesisError> {
     })
 }
 
-/// Chain id and forks. Other settings of other clients are ignored, their
-/// consensus excepted.
-fn read_config(config: &Field<'_>) -> Result<ChainConfig, GenesisError> {
+/// Chain id and forks of a file of ours. Other settings of other clients are
+/// ignored, their consensus excepted.
+fn read_own_config(config: &Field<'_>) -> Result<ChainConfig, GenesisError> {
+    config.entries()?;
+    for foreign in FOREIGN_CONSENSUS {
+        let section = config.get(foreign);
+        if !section.is_missing() {
+            return Err(section.expected("nothing: consensus is set in medina.consensus"));
+        }
+    }
+    read_config(config)
+}
+
+/// Chain id and forks.
+pub(crate) fn read_config(config: &Field<'_>) -> Result<ChainConfig, GenesisError> {
     let osaka = osaka_config(read_chain_id(config)?);
     let time = |name: &str| {
         let field = config.get(name);
@@ -297,18 +309,14 @@ fn read_chain_id(config: &Field<'_>) -> Result<u64, GenesisError> {
             .get(fork)
             .fixed(0, "all rules before Paris hold from the first block")?;
     }
-    for foreign in FOREIGN_CONSENSUS {
-        let section = config.get(foreign);
-        if !section.is_missing() {
-            return Err(section.expected("nothing: consensus is set in medina.consensus"));
-        }
-    }
     config
         .get("chainId")
         .u64(limits::CHAIN_ID_RANGE, "a chain id")
 }
 
-fn read_accounts(alloc: &Field<'_>) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
+pub(crate) fn read_accounts(
+    alloc: &Field<'_>,
+) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
     let mut accounts = BTreeMap::new();
     for (name, entry) in alloc.entries()? {
         let address = parse_address(name)

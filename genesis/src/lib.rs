@@ -5,12 +5,14 @@
 //! deploys nothing; it only asks `Permissioning` for its validators, which must
 //! be those of the file. Reading goes in two steps: [`GenesisFile`] is what is typed,
 //! field by field with errors that name the field; [`LoadedGenesis`] is what it
-//! means, with state root and genesis hash. [`generate_network`] writes the
+//! means, with state root and genesis hash. [`ForeignGenesis`] is a file of geth or
+//! Besu, of which a new network can be made. [`generate_network`] writes the
 //! folder of a network, [`add_node`] extends it.
 
 pub mod defaults;
 mod error;
 mod field;
+mod foreign;
 mod genesis_file;
 mod limits;
 mod loaded;
@@ -22,6 +24,7 @@ mod predeploy;
 mod test_accounts;
 
 pub use error::{GenesisError, NetworkError};
+pub use foreign::ForeignGenesis;
 pub use genesis_file::{GenesisFile, osaka_config};
 pub use loaded::{LoadedGenesis, load};
 pub use medina_section::{MedinaSection, SECTION_VERSION};

@@ -15,6 +15,9 @@ pub(crate) const CONTRACTS_MAX: usize = 256;
 /// Admitted nodes that are no validators.
 pub(crate) const NODES_MAX: usize = 4096;
 
+/// Accounts that may transact while the `Permissioning` contract gives no answer.
+pub(crate) const ACCOUNTS_LISTED_MAX: usize = 4096;
+
 /// Gas limit of a block: Ethereum's least, and a bound under which gas sums
 /// over any number of blocks that will ever exist fit 64 bits.
 pub(crate) const GAS_LIMIT_RANGE: RangeInclusive<u64> = 5_000..=1_000_000_000_000;

@@ -12,7 +12,7 @@ use medina_execution::{Executor, PERMISSIONING};
 use medina_storage::GenesisState;
 use medina_types::{
     AccountChange, AccountState, ChainSpec, Fork, ForkSchedule, GasPolicy, HeaderRules,
-    HeightContext, NodePublicKey, PermissionMode, StateChanges, StorageChange,
+    HeightContext, NodePublicKey, PermissionLists, PermissionMode, StateChanges, StorageChange,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -55,7 +55,7 @@ impl LoadedGenesis {
     /// See [`GenesisError::Field`].
     pub fn new(file: &GenesisFile) -> Result<Self, GenesisError> {
         let (ethereum, medina) = (&file.ethereum, &file.medina);
-        check_available(medina)?;
+        check_permission_mode(medina)?;
         check_base_fee(ethereum, medina)?;
         check_accounts(ethereum, medina)?;
         check_nodes(medina)?;
@@ -73,6 +73,7 @@ impl LoadedGenesis {
             gas_policy: medina.gas,
             block_reward: medina.block_reward,
             permissions: medina.permissions,
+            permission_lists: permission_lists(medina),
             validators: medina.validators.clone(),
             contracts: medina.contracts.clone(),
         };
@@ -150,12 +151,41 @@ fn wrong(
     }
 }
 
-fn check_available(medina: &MedinaSection) -> Result<(), GenesisError> {
-    if medina.permissions == PermissionMode::Enforced {
-        let expected = "\"open\": enforced permissions are not available yet in this version";
-        return Err(wrong("medina.permissions", "\"enforced\"", expected));
+/// Enforced permissions need the contract that decides, and somebody who can mend it.
+fn check_permission_mode(medina: &MedinaSection) -> Result<(), GenesisError> {
+    let listed = medina.accounts.len();
+    match medina.permissions {
+        PermissionMode::Open if listed > 0 => {
+            let expected = "nothing, as medina.permissions is \"open\"";
+            Err(wrong("medina.accounts", listed, expected))
+        }
+        PermissionMode::Enforced if listed == 0 => {
+            let expected = "at least one account, which can mend the Permissioning contract";
+            Err(wrong("medina.accounts", "none", expected))
+        }
+        PermissionMode::Enforced if !medina.contracts.contains_key(PERMISSIONING) => {
+            let expected =
+                "the address of the contract that decides, as medina.permissions is \"enforced\"";
+            Err(wrong(
+                format!("medina.contracts.{PERMISSIONING}"),
+                "nothing",
+                expected,
+            ))
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Those who may connect and transact where the contract gives no answer.
+fn permission_lists(medina: &MedinaSection) -> PermissionLists {
+    let validators = medina.validators.validators().iter();
+    let nodes = validators
+        .map(|validator| validator.key)
+        .chain(medina.nodes.iter().copied());
+    PermissionLists {
+        accounts: medina.accounts.clone(),
+        nodes: nodes.collect(),
+    }
 }
 
 fn first_base_fee(gas: GasPolicy) -> u64 {

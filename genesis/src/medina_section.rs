@@ -13,7 +13,7 @@ use medina_types::{
     limits::VALIDATORS_MAX,
 };
 use serde::{Serialize, Serializer};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Version of the section that this build reads and writes.
 pub const SECTION_VERSION: u64 = 1;
@@ -45,6 +45,10 @@ pub struct MedinaSection {
     pub contracts: ContractDirectory,
     /// Keys of admitted nodes that do not vote.
     pub nodes: Vec<NodePublicKey>,
+    /// Where permissions are enforced: accounts that may transact while the
+    /// `Permissioning` contract gives no answer. None elsewhere.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub accounts: BTreeSet<Address>,
 }
 
 impl MedinaSection {
@@ -52,7 +56,8 @@ impl MedinaSection {
     pub(crate) fn read(field: &Field<'_>) -> Result<Self, GenesisError> {
         if field.is_missing() {
             return Err(field.expected(
-                "the section that makes this a chain of Medina (`medina network new` writes one)",
+                "the section that makes this a chain of Medina: `medina network new` writes one, \
+                 with `--from-genesis FILE` for a file of geth or Besu",
             ));
         }
         field.only(&[
@@ -65,6 +70,7 @@ impl MedinaSection {
             "validators",
             "contracts",
             "nodes",
+            "accounts",
         ])?;
         let version = field.get("version");
         version.u64(
@@ -84,6 +90,7 @@ impl MedinaSection {
             validators: read_validators(&field.get("validators"))?,
             contracts: read_contracts(&field.get("contracts"))?,
             nodes: read_nodes(&field.get("nodes"))?,
+            accounts: read_accounts(&field.get("accounts"))?,
         })
     }
 
@@ -252,6 +259,13 @@ fn read_nodes(field: &Field<'_>) -> Result<Vec<NodePublicKey>, GenesisError> {
         .optional(|field| field.items(limits::NODES_MAX))?
         .unwrap_or_default();
     items.iter().map(Field::node_key).collect()
+}
+
+fn read_accounts(field: &Field<'_>) -> Result<BTreeSet<Address>, GenesisError> {
+    let items = field
+        .optional(|field| field.items(limits::ACCOUNTS_LISTED_MAX))?
+        .unwrap_or_default();
+    items.iter().map(Field::address).collect()
 }
 
 #[derive(Serialize)]

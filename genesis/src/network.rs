@@ -4,7 +4,7 @@
 //! failure leaves nothing behind, and nothing is ever overwritten.
 
 use crate::{
-    GenesisFile, LoadedGenesis, NetworkError,
+    ForeignGenesis, GenesisFile, LoadedGenesis, NetworkError,
     defaults::{BASE_PORT, CHAIN_ID, CHAIN_NAME},
     network_files::{
         CONFIG_FILE, GENESIS_FILE, ListedNode, NETWORK_FILE, NodeList, NodePorts,
@@ -42,6 +42,9 @@ pub struct NetworkOptions {
     pub admin: Option<Address>,
     /// Time of the genesis block, Unix seconds.
     pub timestamp_s: u64,
+    /// A genesis of geth or Besu whose chain id, forks, accounts and times the
+    /// network takes over; its chain id goes before [`Self::chain_id`].
+    pub foreign: Option<ForeignGenesis>,
 }
 
 impl NetworkOptions {
@@ -58,6 +61,7 @@ impl NetworkOptions {
             permissions: PermissionMode::Open,
             admin: None,
             timestamp_s,
+            foreign: None,
         }
     }
 }
@@ -88,6 +92,8 @@ pub struct GeneratedNetwork {
     pub genesis: LoadedGenesis,
     /// The nodes, all validators.
     pub nodes: Vec<GeneratedNode>,
+    /// What of a foreign genesis has no effect, a sentence each.
+    pub notes: Vec<String>,
 }
 
 struct Member {
@@ -107,7 +113,16 @@ pub fn generate_network(options: &NetworkOptions) -> Result<GeneratedNetwork, Ne
     check_options(options)?;
     let members = (0..options.validators).map(|index| new_member(options, index));
     let members = members.collect::<Result<Vec<_>, _>>()?;
-    let file = new_chain(&chain_options(options, &members)?)?;
+    let mut chain = chain_options(options, &members)?;
+    let mut foreign = options.foreign.clone();
+    if let Some(foreign) = &mut foreign {
+        chain.chain_id = foreign.chain_id();
+        chain.timestamp_s = foreign.timestamp_s(options.timestamp_s)?;
+    }
+    let mut file = new_chain(&chain)?;
+    if let Some(foreign) = &foreign {
+        file = foreign.apply_to(file)?;
+    }
     let genesis = LoadedGenesis::new(&file)?;
     write_network(&options.directory, &file, &members)?;
     Ok(GeneratedNetwork {
@@ -118,6 +133,7 @@ pub fn generate_network(options: &NetworkOptions) -> Result<GeneratedNetwork, Ne
             .iter()
             .map(|member| member.described(&options.directory))
             .collect(),
+        notes: foreign.map_or_else(Vec::new, |foreign| foreign.notes().to_vec()),
     })
 }
 
@@ -152,13 +168,6 @@ pub fn add_node(directory: &Path) -> Result<GeneratedNode, NetworkError> {
 }
 
 fn check_options(options: &NetworkOptions) -> Result<(), NetworkError> {
-    if options.permissions == PermissionMode::Enforced {
-        let instead = "use --permissions open";
-        return Err(NetworkError::NotAvailable {
-            what: "enforced permissions",
-            instead,
-        });
-    }
     if !(1..=VALIDATORS_MAX).contains(&options.validators) {
         return Err(NetworkError::Option {
             what: "number of validators",

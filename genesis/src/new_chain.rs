@@ -8,6 +8,7 @@ use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, U256};
 use medina_contracts::DeploymentParameters;
 use medina_types::{ConsensusParameters, ForkSchedule, GasPolicy, PermissionMode, ValidatorSet};
+use std::collections::BTreeSet;
 
 /// Wei of one coin.
 const COIN: u64 = 1_000_000_000_000_000_000;
@@ -42,6 +43,10 @@ pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
     let validators = options.validators.validators().iter();
     let parameters = DeploymentParameters::development(&holders)
         .with_validators(validators.map(|validator| (validator.key.0.into(), validator.operator)));
+    let accounts = match options.permissions {
+        PermissionMode::Open => BTreeSet::new(),
+        PermissionMode::Enforced => parameters.permissioning.accounts.iter().copied().collect(),
+    };
     let predeployed = predeployed(&parameters, options)?;
     let mut alloc = predeployed.accounts;
     for holder in holders {
@@ -61,6 +66,7 @@ pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
         validators: options.validators.clone(),
         contracts: predeployed.contracts,
         nodes: Vec::new(),
+        accounts,
     };
     let ethereum = Genesis {
         config: osaka_config(options.chain_id),

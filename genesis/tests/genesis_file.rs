@@ -388,8 +388,14 @@ fn each_field_that_is_wrong_is_named_with_what_was_expected() {
         (
             "/medina/permissions",
             json!("enforced"),
-            "found \"enforced\"",
-            "not available yet",
+            "medina.accounts: found none",
+            "at least one account",
+        ),
+        (
+            "/medina/accounts",
+            json!(["0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"]),
+            "medina.accounts: found 1",
+            "nothing, as medina.permissions is \"open\"",
         ),
         (
             "/medina/validators",

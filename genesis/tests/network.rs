@@ -171,13 +171,6 @@ fn refused_network_leaves_nothing_behind() {
             },
             "a name",
         ),
-        (
-            NetworkOptions {
-                permissions: PermissionMode::Enforced,
-                ..options.clone()
-            },
-            "enforced permissions is not available yet",
-        ),
     ];
     for (options, expected) in cases {
         let text = generate_network(&options).expect_err(expected).to_string();
@@ -298,4 +291,24 @@ fn genesis_whose_contract_names_other_validators_is_refused() {
         contracts.remove("permissioning");
     });
     assert_eq!(without, Ok(()));
+}
+
+#[test]
+fn network_with_enforced_permissions_lists_who_may_mend_its_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = alloy_primitives::Address::repeat_byte(7);
+    let options = NetworkOptions {
+        permissions: PermissionMode::Enforced,
+        admin: Some(admin),
+        ..options(folder.path())
+    };
+    let network = generate_network(&options).unwrap();
+    let genesis = medina_genesis::load(&options.directory.join("genesis.json")).unwrap();
+    let spec = genesis.spec();
+    assert_eq!(spec.permissions, PermissionMode::Enforced);
+    let operators = network.nodes.iter().filter_map(|node| node.operator);
+    let accounts: std::collections::BTreeSet<_> = operators.chain([admin]).collect();
+    assert_eq!(spec.permission_lists.accounts, accounts);
+    let nodes = network.nodes.iter().map(|node| node.key).collect();
+    assert_eq!(spec.permission_lists.nodes, nodes);
 }

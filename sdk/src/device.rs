@@ -5,6 +5,18 @@
 //! specification, sections 0, 4 and 5. A secp256k1 device is named by its 20-byte account, an
 //! ed25519 device in ERC-7913 form by verifier ‖ public key, where the verifier is the contract
 //! that asks the chain's precompile.
+//!
+//! ```
+//! use alloy_primitives::{Address, B256};
+//! use medina_sdk::device::{DeviceKey, DeviceKind, Registration, domain, time48, verify};
+//! let registry = domain("SensorRegistry", 20_262, Address::repeat_byte(1));
+//! let device = DeviceKey::random(DeviceKind::Ed25519)?;
+//! let (id, org) = (B256::repeat_byte(2), B256::repeat_byte(3));
+//! let proof = device.sign_registration(id, org, 2_000_000_000, &registry)?;
+//! let said = Registration { id, org, deadline: time48(2_000_000_000)? };
+//! assert!(verify(&device.signer(Address::repeat_byte(9)), &said, &registry, &proof));
+//! # Ok::<(), medina_sdk::device::DeviceError>(())
+//! ```
 
 use std::fmt;
 use std::io::Write;
@@ -97,20 +109,22 @@ impl DeviceKey {
     }
 
     /// The secret key as text, `ed25519:…` or `secp256k1:…`, for the device's own file.
-    pub fn to_text(&self) -> Zeroizing<String> {
+    /// An error where the account's key is kept elsewhere.
+    pub fn to_text(&self) -> Result<Zeroizing<String>, DeviceError> {
         let (kind, secret) = match self {
             Self::Ed25519(key) => ("ed25519", Zeroizing::new(key.to_bytes())),
-            Self::Secp256k1(account) => ("secp256k1", account.to_bytes()),
+            Self::Secp256k1(account) => ("secp256k1", account.to_bytes()?),
         };
         let digits = Zeroizing::new(hex::encode(secret.as_slice()));
-        Zeroizing::new(format!("{kind}:{}", digits.as_str()))
+        Ok(Zeroizing::new(format!("{kind}:{}", digits.as_str())))
     }
 
     /// Writes the key to a new file that only its owner reads.
     pub fn save(&self, path: &Path) -> Result<(), DeviceError> {
+        let text = self.to_text()?;
         let write = || {
             let mut file = private_file(path)?;
-            file.write_all(self.to_text().as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()
         };
         write().map_err(|source| DeviceError::Io {
@@ -344,7 +358,7 @@ mod tests {
     fn debug_shows_no_secret() {
         for kind in [DeviceKind::Ed25519, DeviceKind::Secp256k1] {
             let key = DeviceKey::random(kind).expect("randomness");
-            let text = key.to_text();
+            let text = key.to_text().expect("the key is here");
             let secret = text.split(':').next_back().expect("two parts");
             assert!(!format!("{key:?}").contains(secret));
         }

@@ -12,8 +12,9 @@
 //! | [`companion`] | the seller's database: encrypted readings, salts, batches, erasure |
 //! | [`gateway`] | the seller's HTTP door |
 //! | [`client`] | transactions and queries of the market; the buyer's side of the gateway |
+//! | [`sealed`] | datasets sealed for the judge, and the proof of a wrong chunk |
 //! | [`trust_math`] | the contracts' formulas of trust, bit by bit |
-//! | [`amount`] | tokens and durations as people write them |
+//! | [`amount`], [`moment`], [`place`] | tokens, durations, moments and places as people write them |
 //! | [`limits`] | every bound |
 
 pub mod amount;
@@ -23,6 +24,9 @@ pub mod device;
 pub mod gateway;
 pub mod limits;
 pub mod merkle;
+pub mod moment;
+pub mod place;
 pub mod readings;
+pub mod sealed;
 pub mod trust_math;
 pub mod wallet;

@@ -83,6 +83,9 @@ pub const GATEWAY_SHUTDOWN_SECONDS_MAX: u64 = 5;
 /// Hash trees kept in memory so that pages of one batch do not rebuild it.
 pub const GATEWAY_TREES_CACHED_MAX: usize = 8;
 
+/// Most bytes an external signer's answer may have: a signature in hex has 132.
+pub const EXTERNAL_ANSWER_BYTES_MAX: u64 = 4 * 1024;
+
 /// How long the client waits for a receipt, in seconds.
 pub const RECEIPT_SECONDS_MAX: u64 = 60;
 /// Blocks one `eth_getLogs` of the client spans.
@@ -92,3 +95,21 @@ pub const NONCE_RETRIES_MAX: usize = 3;
 
 /// Newest ballots that are listed: each takes one call, and they close after 30 days.
 pub const BALLOTS_LISTED_MAX: u64 = 256;
+
+/// Transactions of one account that the client remembers until they are included.
+pub const TRANSACTIONS_REMEMBERED_MAX: usize = 1_024;
+/// Seconds without a receipt after which the client looks what is in the way of a transaction.
+pub const STUCK_SECONDS: u64 = 4;
+/// Most that a replaced transaction's fee is raised above what it was first sent with: 2^this.
+pub const FEE_DOUBLINGS_MAX: u32 = 10;
+/// Holes in an account's nonces that are filled at once.
+pub const NONCE_HOLES_MAX: u64 = 64;
+
+/// Pause of a subscription between two looks for new blocks, in milliseconds.
+pub const SUBSCRIPTION_PAUSE_MS: u64 = 200;
+/// Longest pause of a subscription while the node does not answer, in milliseconds.
+pub const SUBSCRIPTION_RETRY_MS_MAX: u64 = 5_000;
+/// Largest file of a search index, in bytes: about 300 per listing and sensor.
+pub const INDEX_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Most cells of one search by place: a circle of 500 km at the equator.
+pub const PLACE_CELLS_MAX: usize = 40_000;

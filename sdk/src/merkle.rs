@@ -15,6 +15,17 @@
 //!
 //! The double hash keeps leaves and inner nodes apart, so no inner node passes as a record; the
 //! salt keeps a record that can be guessed from being confirmed by its leaf.
+//!
+//! ```
+//! use alloy_primitives::B256;
+//! use medina_sdk::merkle::{MerkleTree, RecordId, leaf, verify};
+//! let id = |index| RecordId { source: B256::repeat_byte(1), seq: 1, index };
+//! let leaves: Vec<_> = (0..3).map(|i| leaf(id(i), B256::repeat_byte(9), b"20.5")).collect();
+//! let tree = MerkleTree::new(leaves.clone())?;
+//! assert!(verify(tree.root(), leaves[2], &tree.proof(2)?));
+//! assert!(!verify(tree.root(), leaves[2], &tree.proof(1)?));
+//! # Ok::<(), medina_sdk::merkle::MerkleError>(())
+//! ```
 
 use alloy_primitives::{B256, keccak256};
 use thiserror::Error;

@@ -405,7 +405,7 @@ async fn gateway_opens_from_its_file_and_says_what_is_wrong() {
         std::fs::write(&path, text).expect("writes");
         GatewayConfig::load(&path).expect("reads")
     };
-    let secret = hex::encode(*account(SELLER).to_bytes());
+    let secret = hex::encode(*account(SELLER).to_bytes().expect("is here"));
     let missing = Gateway::open(write(&chain.url), Arc::new(|| 0))
         .await
         .err()

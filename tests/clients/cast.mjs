@@ -1,15 +1,16 @@
 // Foundry's `cast` as an operator uses it in a shell.
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { COIN, HTTP_URL, MNEMONIC, run, skip } from "./checks.mjs";
+import { COIN, HTTP_URL, MANY, MNEMONIC, WS_URL, awaited, inOrder, notebook, run, skip } from "./checks.mjs";
 
 const BINARY = binary();
 const RECIPIENT = "0x00000000000000000000000000000000000CA570";
 const HASH = /^0x[0-9a-f]{64}$/;
+const AT_ONCE = 4;
 const HUGE = 10n ** 38n;
 
 /** The program that the package `@foundry-rs/cast` of the same version starts. */
@@ -162,6 +163,50 @@ async function delegate(checks, token, payer, delegator) {
   checks.equal("the delegation is gone again", await cast("code", delegator.address), "0x");
 }
 
+async function deploy(checks, payer) {
+  const { bytecode } = notebook();
+  const title = (await cast("abi-encode", "c(string)", "Cast")).slice(2);
+  const receipt = await castJson("send", "--private-key", payer.key, "--create", bytecode + title);
+  const book = receipt.contractAddress;
+  checks.equal("send --create deploys", await cast("call", book, "title()(string)"), '"Cast"');
+  return book;
+}
+
+/** `logs --subscribe` prints what comes, until it is interrupted. */
+async function subscribe(checks, payer, book) {
+  const listening = ["logs", "--subscribe", "--rpc-url", WS_URL, "--address", book, "--json"];
+  const listener = spawn(BINARY, listening, { cwd: home, env, stdio: ["ignore", "pipe", "ignore"] });
+  const heard = awaited("a log over WebSocket");
+  listener.stdout.on("data", (data) => heard.resolve(String(data)));
+  listener.on("exit", () => heard.reject(new Error("cast logs --subscribe ended")));
+  let isHeard = false;
+  heard.promise.then(() => (isHeard = true), () => {});
+  // It does not say when the subscription exists, so pages are written until it hears of one.
+  for (let page = 1; !isHeard; page += 1) {
+    await cast("send", "--private-key", payer.key, book, "note(string)", `page ${page}`);
+  }
+  checks.matches("logs --subscribe prints the event", (await heard.promise).toLowerCase(), new RegExp(book.toLowerCase()));
+  listener.removeAllListeners("exit");
+  listener.kill();
+}
+
+/** As many at once as a shell's `xargs -P` would start; the chain puts them in order. */
+async function many(checks, sender) {
+  const first = Number(await cast("nonce", sender.address));
+  const hashes = [];
+  const prices = ["--legacy", "--gas-price", "0", "--gas-limit", "21000", "--chain", "20262"];
+  let next = 0;
+  const work = async () => {
+    while (next < MANY) {
+      const index = next++;
+      const order = ["--private-key", sender.key, "--nonce", first + index, ...prices];
+      hashes[index] = await cast("send", "--async", ...order, RECIPIENT);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await inOrder(checks, hashes, first);
+}
+
 await run("cast", async (checks) => {
   const [payer, delegator] = [await account(1), await account(2)];
   const token = await chain(checks);
@@ -169,4 +214,6 @@ await run("cast", async (checks) => {
   await useToken(checks, token, payer);
   await readState(checks, token, payer);
   await delegate(checks, token, payer, delegator);
+  await subscribe(checks, payer, await deploy(checks, payer));
+  await many(checks, await account(42));
 });

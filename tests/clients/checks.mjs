@@ -5,7 +5,11 @@
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 
-const WATCHDOG_MS = 75_000;
+const WATCHDOG_MS = 240_000;
+/** Time between two looks at something that is waited for. */
+const LOOK_PERIOD_MS = 50;
+/** Calls in a batch of ours. */
+const BATCH = 250;
 /** Exit code of a script that cannot run on this machine. */
 const SKIPPED = 77;
 const ARTIFACTS = new URL("../../contracts/artifacts/", import.meta.url);
@@ -15,13 +19,68 @@ export const MNEMONIC = "test test test test test test test test test test test 
 export const COIN = 10n ** 18n;
 
 /** Where the node under test listens; HTTP and WebSocket share the port. */
-export const HTTP_URL = process.argv[2];
+/** Hardhat gives its scripts no arguments. */
+export const HTTP_URL = process.env.MEDINA_RPC ?? process.argv[2];
 export const WS_URL = HTTP_URL?.replace(/^http/, "ws");
+
+/** Transactions that every client sends in a row. */
+export const MANY = Number(process.env.MEDINA_MANY ?? 1_000);
+/** The network's chain id. */
+export const CHAIN_ID = 20_262;
 
 /** Path of an account of the test phrase. */
 export const accountPath = (index) => `m/44'/60'/0'/0/${index}`;
 
 export const artifact = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, ARTIFACTS), "utf8"));
+
+/** `forge/src/Notebook.sol`, compiled by the test set-up. */
+export const notebook = () =>
+  JSON.parse(readFileSync(new URL("node_modules/.medina/Notebook.json", import.meta.url), "utf8"));
+
+/** A plain JSON-RPC call, to look at what a client did from outside of it. */
+export async function rpc(method, ...params) {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+  const response = await fetch(HTTP_URL, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const { result, error } = await response.json();
+  if (error) throw Object.assign(new Error(error.message), error);
+  return result;
+}
+
+/** Waits until `look` answers something true; the watchdog ends it otherwise. */
+export async function eventually(what, look) {
+  const waiting = awaited(what);
+  for (;;) {
+    const seen = await look();
+    if (seen) {
+      waiting.resolve(seen);
+      return waiting.promise;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_PERIOD_MS));
+  }
+}
+
+/**
+ * After a client sent `hashes` from one account: all are included, and the chain has them in the order sent.
+ */
+export async function inOrder(checks, hashes, first) {
+  checks.equal("it sent as many as it should", hashes.length, MANY);
+  const last = await eventually("the last of many transactions", () => rpc("eth_getTransactionReceipt", hashes.at(-1)));
+  const places = [];
+  for (let from = 0; from < hashes.length; from += BATCH) {
+    const part = hashes.slice(from, from + BATCH);
+    const calls = part.map((hash, id) => ({ jsonrpc: "2.0", id, method: "eth_getTransactionByHash", params: [hash] }));
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(HTTP_URL, { method: "POST", headers, body: JSON.stringify(calls) });
+    const answers = await response.json();
+    answers.sort((a, b) => a.id - b.id).forEach(({ result }) => places.push(result));
+  }
+  const nonces = places.map((place) => Number(place.nonce));
+  const expected = hashes.map((_, index) => first + index);
+  checks.equal(`${MANY} transactions in a row have nonces in a row`, nonces, expected);
+  const keys = places.map(({ blockNumber, transactionIndex }) => Number(blockNumber) * 1e6 + Number(transactionIndex));
+  const isSorted = keys.every((key, index) => index === 0 || keys[index - 1] < key);
+  checks.holds(`${MANY} transactions are included in the order sent`, isSorted && last.status === "0x1", last);
+}
 
 /** Characters of a value that a message quotes. */
 const SHOWN_MAX = 1_000;

@@ -12,7 +12,7 @@ import {
   getAddress,
   isError,
 } from "ethers";
-import { COIN, HTTP_URL, MNEMONIC, WS_URL, accountPath, artifact, awaited, run } from "./checks.mjs";
+import { COIN, HTTP_URL, MANY, MNEMONIC, WS_URL, accountPath, artifact, awaited, inOrder, notebook, run } from "./checks.mjs";
 
 const POLL_MS = 50;
 /** Far less than the watchdog of all checks, far more than a block takes without one validator. */
@@ -183,6 +183,42 @@ async function sync(checks, provider, owner) {
   checks.equal("eth_sendRawTransactionSync answers the receipt", receipt.transactionHash, Transaction.from(raw).hash);
 }
 
+async function types(checks, provider, owner) {
+  const fees = { maxFeePerGas: 0n, maxPriorityFeePerGas: 0n };
+  const accessList = [{ address: RECIPIENT, storageKeys: [] }];
+  const kinds = [{ type: 0, gasPrice: 0n }, { type: 1, gasPrice: 0n, accessList }, { type: 2, ...fees }];
+  const receipts = [];
+  for (const kind of kinds) receipts.push(await (await owner.sendTransaction({ to: RECIPIENT, value: 1n, ...kind })).wait());
+  const target = await deploy("AccessManager", owner, owner.address);
+  const delegator = account(34).connect(provider);
+  const authorization = await delegator.authorize({ address: target.address, nonce: 0, chainId: CHAIN_ID });
+  const delegating = { type: 4, to: RECIPIENT, gasLimit: 100_000n, ...fees, authorizationList: [authorization] };
+  receipts.push(await (await owner.sendTransaction(delegating)).wait());
+  const outcomes = receipts.map(({ type, status }) => [type, status]);
+  checks.equal("types 0, 1, 2 and 4 are included", outcomes, [[0, 1], [1, 1], [2, 1], [4, 1]]);
+  const code = await provider.getCode(delegator.address);
+  checks.equal("the account delegates", code, `0xef0100${target.address.slice(2).toLowerCase()}`);
+}
+
+async function reason(checks, owner) {
+  const { abi, bytecode } = notebook();
+  const book = await (await new ContractFactory(abi, bytecode, owner).deploy("Ethers")).waitForDeployment();
+  const refused = await checks.fails("refuse", () => book.refuse("closed on Sundays"));
+  checks.equal("a revert's reason is decoded", refused.reason, "closed on Sundays");
+}
+
+async function many(checks, provider, busy) {
+  const first = await provider.getTransactionCount(busy.address, "pending");
+  const hashes = [];
+  const common = { type: 2, to: RECIPIENT, gasLimit: 21_000, chainId: CHAIN_ID, maxFeePerGas: 0, maxPriorityFeePerGas: 0 };
+  for (let nonce = first; nonce < first + MANY; nonce += 1) {
+    const raw = await busy.signTransaction({ ...common, nonce });
+    // `broadcastTransaction` asks for the height with each of them.
+    hashes.push(await provider.send("eth_sendRawTransaction", [raw]));
+  }
+  await inOrder(checks, hashes, first);
+}
+
 await run("ethers", async (checks) => {
   // ethers caches what it reads for 250 ms, blocks here are faster.
   const provider = httpProvider({ cacheTimeout: -1 });
@@ -197,4 +233,7 @@ await run("ethers", async (checks) => {
   await manySends(checks, provider, owner, managed);
   await sync(checks, provider, owner);
   await patience(checks, account(7));
+  await types(checks, provider, owner);
+  await reason(checks, owner);
+  await many(checks, provider, account(40));
 });

@@ -16,7 +16,7 @@ import {
   zeroAddress,
 } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
-import { COIN, HTTP_URL, MNEMONIC, WS_URL, artifact, awaited, run } from "./checks.mjs";
+import { COIN, HTTP_URL, MANY, MNEMONIC, WS_URL, artifact, awaited, inOrder, notebook, run } from "./checks.mjs";
 
 const POLL_MS = 50;
 const HUGE = 10n ** 38n;
@@ -170,6 +170,38 @@ async function sends(checks) {
   checks.equal("sendRawTransactionSync answers the receipt", outcome, [keccak256(serializedTransaction), "success"]);
 }
 
+async function types(checks) {
+  const accessList = [{ address: RECIPIENT, storageKeys: [] }];
+  const fees = { maxFeePerGas: 0n, maxPriorityFeePerGas: 0n };
+  const kinds = [{ type: "legacy", gasPrice: 0n }, { type: "eip2930", gasPrice: 0n, accessList }, { type: "eip1559", ...fees }];
+  const outcomes = [];
+  for (const kind of kinds) {
+    const receipt = await mined(await wallet.sendTransaction({ to: RECIPIENT, value: 1n, ...kind }));
+    outcomes.push([receipt.type, receipt.status]);
+  }
+  checks.equal("types 0, 1 and 2 are included", outcomes, kinds.map(({ type }) => [type, "success"]));
+}
+
+async function reason(checks) {
+  const address = await deploy(notebook(), ["Viem"]);
+  const refuse = { abi: notebook().abi, address, functionName: "refuse", args: ["closed on Sundays"], account: owner };
+  const simulate = () => reader.simulateContract(refuse);
+  const refused = await failsWith(checks, "refuse reverts", ContractFunctionRevertedError, simulate);
+  checks.equal("a revert's reason is decoded", refused.reason, "closed on Sundays");
+}
+
+async function many(checks) {
+  const busy = account(41);
+  const first = await reader.getTransactionCount({ address: busy.address, blockTag: "pending" });
+  const common = { type: "eip1559", to: RECIPIENT, gas: 21_000n, chainId: chain.id, maxFeePerGas: 0n, maxPriorityFeePerGas: 0n };
+  const hashes = [];
+  for (let nonce = first; nonce < first + MANY; nonce += 1) {
+    const serializedTransaction = await busy.signTransaction({ ...common, nonce });
+    hashes.push(await reader.sendRawTransaction({ serializedTransaction }));
+  }
+  await inOrder(checks, hashes, first);
+}
+
 async function state(checks, token) {
   const { number, stateRoot } = await reader.getBlock();
   const proof = await reader.getProof({ address: token.address, storageKeys: ["0x2"], blockNumber: number });
@@ -204,4 +236,7 @@ await run("viem", async (checks) => {
   await sends(checks);
   await state(checks, token);
   await delegate(checks, token);
+  await types(checks);
+  await reason(checks);
+  await many(checks);
 });

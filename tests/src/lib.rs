@@ -2,3 +2,4 @@
 
 pub mod chaos;
 pub mod processes;
+pub mod rpc_fuzz;

@@ -405,6 +405,12 @@ impl NetworkOfProcesses {
         }
     }
 
+    /// File of a node's log.
+    #[must_use]
+    pub fn log_path(&self, index: usize) -> PathBuf {
+        self.nodes[index].log_path()
+    }
+
     /// What a node has logged since it was first started.
     #[must_use]
     pub fn log(&self, index: usize) -> String {
@@ -429,6 +435,11 @@ impl NetworkOfProcesses {
     pub async fn try_call(&self, index: usize, method: &str, params: Value) -> Option<Value> {
         let answer = self.request(index, method, &params).await.ok()?;
         answer.get("result").cloned()
+    }
+
+    /// The whole answer of a node, error or result; `None` when it is down.
+    pub async fn try_answer(&self, index: usize, method: &str, params: Value) -> Option<Value> {
+        self.request(index, method, &params).await.ok()
     }
 
     async fn request(&self, index: usize, method: &str, params: &Value) -> reqwest::Result<Value> {

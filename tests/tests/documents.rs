@@ -302,9 +302,43 @@ async fn commands_for_sellers_work() {
     follow("docs/sellers.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_for_administrators_work() {
+    follow("docs/administrators.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_for_buyers_work() {
+    follow("docs/buyers.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_for_federations_work() {
+    follow("docs/federations.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_about_consent_work() {
+    follow("docs/consent.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_about_incidents_work() {
+    follow("docs/incidents.md").await;
+}
+
 #[test]
 fn every_document_with_commands_is_followed() {
-    let followed = ["README.md", "docs/operators.md", "docs/sellers.md"];
+    let followed = [
+        "README.md",
+        "docs/operators.md",
+        "docs/sellers.md",
+        "docs/administrators.md",
+        "docs/buyers.md",
+        "docs/federations.md",
+        "docs/consent.md",
+        "docs/incidents.md",
+    ];
     for path in documents() {
         let document = fs::read_to_string(&path).expect("a readable document");
         let is_followed = followed.iter().any(|name| path.ends_with(name));

@@ -5,7 +5,12 @@ use alloy_primitives::{Address, U256};
 use alloy_provider::{Provider as _, ProviderBuilder};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
+use medina_contracts::medina_token::MedinaToken::Transfer;
 use medina_genesis::{GeneratedNetwork, NetworkOptions, TEST_MNEMONIC, generate_network};
+use medina_sdk::{
+    client::{Cursor, EventFilter, MarketClient},
+    wallet::{Mnemonic, TEST_MNEMONIC as PHRASE},
+};
 use medina_service::{Node, NodeConfig};
 use medina_tests::processes::{eventually, free_ports};
 use std::time::{Duration, Instant};
@@ -131,6 +136,55 @@ async fn heartbeat_makes_empty_blocks_when_the_genesis_asks_for_it() {
     .await;
     // Not more often than asked for: one per period, and one for the start.
     assert!(u128::from(height) <= started.elapsed().as_millis() / period.as_millis() + 1);
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscription_survives_its_nodes_end_without_gaps_or_duplicates() {
+    const ROUND: u64 = 5;
+    let (_folder, network) = network(4);
+    let mut nodes = start(&network).await;
+    let account = Mnemonic::parse(PHRASE).and_then(|phrase| phrase.account(1));
+    let payer = MarketClient::connect(&nodes[1].rpc_url())
+        .await
+        .expect("a running node")
+        .with_account(account.expect("an account of the phrase"));
+    let reader = MarketClient::connect(&nodes[0].rpc_url())
+        .await
+        .expect("a running node");
+    let token = reader.contracts().medina_token;
+    let mut events = reader.subscribe(EventFilter::of::<Transfer>(token), Cursor::at(1));
+    let seen = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while seen.len() < 3 * usize::try_from(ROUND).expect("small") {
+            let event = events.next().await.expect("the same chain");
+            seen.push(event.decode::<Transfer>().expect("a transfer").value);
+        }
+        seen
+    });
+    let pay = async |from: u64| {
+        for amount in from..from + ROUND {
+            let to = Address::repeat_byte(9);
+            let paid = payer.transfer(to, U256::from(amount)).await;
+            paid.expect("three of four decide");
+        }
+    };
+    pay(1).await;
+    nodes.remove(0).stop().await;
+    pay(1 + ROUND).await;
+    let config = NodeConfig::load(&network.nodes[0].config).expect("a generated configuration");
+    nodes.push(
+        Node::start(&config)
+            .await
+            .expect("a node that starts again"),
+    );
+    pay(1 + 2 * ROUND).await;
+    let seen = tokio::time::timeout(medina_tests::processes::PATIENCE, seen);
+    let seen = seen.await.expect("every event comes").expect("it runs");
+    let expected: Vec<_> = (1..=3 * ROUND).map(U256::from).collect();
+    assert_eq!(seen, expected);
     for node in nodes {
         node.stop().await;
     }

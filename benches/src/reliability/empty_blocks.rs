@@ -5,7 +5,7 @@
 //! validators' own keys, written to their databases. Making it through the
 //! network would take hours.
 
-use super::{Figure, outage::nodes_of, watch::HeightWatch};
+use super::{Figure, load::processor_s, outage::nodes_of, watch::HeightWatch};
 use alloy_primitives::Bytes;
 use medina_execution::{BuildAttributes, Executor};
 use medina_genesis::LoadedGenesis;
@@ -52,6 +52,7 @@ pub async fn measure(count: u64, arguments: &[&str]) -> Result<Figure, BoxError>
     let watch = HeightWatch::start(&nodes, 3);
     network.run(3);
     let end = watch.reaches(count, PATIENCE).await;
+    let processor_s = network.pid(3).map(processor_s).unwrap_or_default();
     let first = watch.seen().into_iter().find(|(seen, _)| *seen >= START_UP);
     let name = format!("catch-up of {count} empty blocks");
     let (Some((already, first)), Some(end)) = (first, end) else {
@@ -64,6 +65,8 @@ pub async fn measure(count: u64, arguments: &[&str]) -> Result<Figure, BoxError>
     };
     let took = (end - first).as_secs_f64().max(f64::EPSILON);
     let per_second = count.saturating_sub(already) as f64 / took;
+    let each_us = processor_s * 1e6 / count as f64;
+    let name = format!("{name} (processor time {each_us:.0} us each)");
     Ok(Figure::at_least(name, per_second, GOAL, "blocks/s"))
 }
 

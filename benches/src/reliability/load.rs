@@ -182,3 +182,21 @@ pub async fn included(nodes: &Nodes, node: usize, first: u64, last: u64) -> u64 
     }
     sum
 }
+
+/// Clock ticks per second in which Linux counts processor time for programs.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor time that a process has used on all its threads, seconds; zero where
+/// the system does not say.
+#[must_use]
+pub fn processor_s(pid: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name of the program comes second, in brackets, and may hold anything.
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields: Vec<f64> = rest
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or_default())
+        .collect();
+    let (user, system) = (fields.get(11), fields.get(12));
+    (user.unwrap_or(&0.0) + system.unwrap_or(&0.0)) / TICKS_PER_SECOND
+}

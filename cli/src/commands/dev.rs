@@ -16,10 +16,17 @@ use medina_genesis::{
     CONFIG_FILE, GENESIS_FILE, LoadedGenesis, NetworkOptions, NodeList, TEST_ACCOUNTS,
     TEST_MNEMONIC, defaults, generate_network, test_account,
 };
-use medina_service::{Node, NodeConfig, start_logging};
+use medina_service::{DevNetwork as DevControls, Node, NodeConfig, start_logging};
 use medina_types::ConsensusParameters;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Shorter than networks of several machines have it: test suites wait for a block
+/// with every transaction.
+const BLOCK_INTERVAL_MS: u64 = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -32,6 +39,9 @@ pub(crate) struct DevArgs {
     /// RPC port of node 0; node I has 10 * I more
     #[arg(long, value_name = "PORT", default_value_t = defaults::BASE_PORT)]
     rpc_port: u16,
+    /// Shortest time between two blocks of a new network, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = BLOCK_INTERVAL_MS)]
+    block_interval: u64,
     /// EIP-155 chain id
     #[arg(long, value_name = "ID", default_value_t = defaults::CHAIN_ID)]
     chain_id: u64,
@@ -46,6 +56,8 @@ pub(crate) struct DevArgs {
 /// Nodes of the network and the folder they live in.
 struct DevNetwork {
     nodes: Vec<(String, Node)>,
+    /// What test suites do to it.
+    controls: DevControls,
     /// Removes the folder when dropped, after the nodes.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -67,6 +79,7 @@ pub(crate) async fn run(args: DevArgs, output: Output) -> Outcome {
     check_validators(&args, &genesis, &folder)?;
     let mut network = DevNetwork {
         nodes: Vec::new(),
+        controls: controls()?,
         _temporary: temporary,
     };
     let started = start(&mut network, configs).await;
@@ -97,6 +110,7 @@ fn prepare(args: &DevArgs, folder: &Path) -> Outcome {
         base_port: args.rpc_port,
         consensus: ConsensusParameters {
             engine: args.consensus.into(),
+            min_block_interval: Duration::from_millis(args.block_interval),
             ..ConsensusParameters::default()
         },
         ..NetworkOptions::new(folder, since_epoch().as_secs())
@@ -143,9 +157,17 @@ fn configs(args: &DevArgs, folder: &Path) -> Outcome<Vec<(String, NodeConfig)>> 
     }
 }
 
+/// The controls of a network that signs for the test accounts.
+fn controls() -> Outcome<DevControls> {
+    let keys = (0..)
+        .take(TEST_ACCOUNTS)
+        .map(|index| test_account(index).private_key);
+    DevControls::new(keys).map_err(Failure::new)
+}
+
 async fn start(network: &mut DevNetwork, configs: Vec<(String, NodeConfig)>) -> Outcome {
     for (name, config) in configs {
-        let node = Node::start(&config).await;
+        let node = Node::start_dev(&config, &network.controls).await;
         let node = node.map_err(|error| Failure::from(error).during(&name))?;
         network.nodes.push((name, node));
     }
@@ -158,6 +180,7 @@ async fn run_until_asked(network: &mut DevNetwork) -> Outcome {
     });
     tokio::select! {
         (failure, _, _) = select_all(failures) => Err(failure),
+        () = network.controls.run_interval_mining() => Ok(()),
         asked = asked_to_stop() => asked,
     }
 }

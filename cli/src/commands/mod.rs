@@ -1,16 +1,26 @@
 //! One file or folder per command.
 
 pub(crate) mod account;
+pub(crate) mod consent;
 pub(crate) mod coupon;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod federation;
 pub(crate) mod gateway;
+pub(crate) mod incident;
+pub(crate) mod man;
 pub(crate) mod market;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod org;
 pub(crate) mod readings;
+pub(crate) mod role;
+pub(crate) mod sealed;
 pub(crate) mod sensor;
+pub(crate) mod sla;
+pub(crate) mod token;
+pub(crate) mod trust;
+pub(crate) mod user;
 pub(crate) mod validator;
 
 use crate::{
@@ -39,6 +49,16 @@ pub(crate) async fn run(command: Command, output: Output) -> Outcome {
         Command::Market(command) => market::run(command, output).await,
         Command::Coupon(command) => coupon::run(command, output).await,
         Command::Validator(command) => validator::run(command, output).await,
+        Command::Org(command) => org::run(command, output).await,
+        Command::User(command) => user::run(command, output).await,
+        Command::Role(command) => role::run(command, output).await,
+        Command::Sla(command) => sla::run(command, output).await,
+        Command::Consent(command) => consent::run(command, output).await,
+        Command::Incident(command) => incident::run(command, output).await,
+        Command::Sealed(command) => sealed::run(command, output).await,
+        Command::Trust(command) => trust::run(command, output).await,
+        Command::Token(command) => token::run(command, output).await,
+        Command::Man(args) => man::run(&args, output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "medina", &mut std::io::stdout());
             Ok(())
@@ -55,6 +75,23 @@ pub(crate) fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+/// Reads a file as it is.
+pub(crate) fn read_bytes(path: &Path, bytes_max: u64) -> Outcome<Vec<u8>> {
+    let cannot = |error| crate::errors::cannot("read", path, error);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Failure::new(format!(
+            "{} is larger than {bytes_max} bytes",
+            path.display()
+        )));
+    }
+    Ok(bytes)
 }
 
 /// Reads a small text file.

@@ -8,7 +8,8 @@ use crate::{
 use alloy_primitives::Address;
 use clap::{Args, Subcommand, ValueEnum};
 use medina_genesis::{
-    GeneratedNetwork, GeneratedNode, NetworkOptions, add_node, defaults, generate_network,
+    ForeignGenesis, GeneratedNetwork, GeneratedNode, NetworkOptions, add_node, defaults,
+    generate_network,
 };
 use medina_types::{ConsensusEngine, ConsensusParameters, PermissionMode, limits::VALIDATORS_MAX};
 use serde_json::{Value, json};
@@ -36,6 +37,9 @@ pub(crate) struct NewArgs {
     /// EIP-155 chain id
     #[arg(long, value_name = "ID", default_value_t = defaults::CHAIN_ID)]
     chain_id: u64,
+    /// Genesis file of geth or Besu whose chain id, forks, accounts and times to take over
+    #[arg(long, value_name = "FILE", conflicts_with = "chain_id")]
+    from_genesis: Option<PathBuf>,
     /// RPC port of node 0; node I has base port + 10 * I, p2p +1, metrics +2
     #[arg(long, value_name = "PORT", default_value_t = defaults::BASE_PORT)]
     base_port: u16,
@@ -106,11 +110,14 @@ pub(crate) fn run(command: NetworkCommand, output: Output) -> Outcome {
     }
 }
 
-fn options(args: NewArgs) -> NetworkOptions {
+fn options(args: NewArgs) -> Outcome<NetworkOptions> {
+    let foreign = args.from_genesis.as_deref();
+    let foreign = foreign.map(ForeignGenesis::load).transpose()?;
     let heartbeat = args
         .empty_block_period
         .map(|seconds| std::time::Duration::from_secs(seconds.into()));
-    NetworkOptions {
+    Ok(NetworkOptions {
+        foreign,
         validators: args.validators,
         name: args.name,
         chain_id: args.chain_id,
@@ -126,11 +133,11 @@ fn options(args: NewArgs) -> NetworkOptions {
         },
         admin: args.admin,
         ..NetworkOptions::new(args.dir, since_epoch().as_secs())
-    }
+    })
 }
 
 fn new(args: NewArgs, output: Output) -> Outcome {
-    let options = options(args);
+    let options = options(args)?;
     let network = generate_network(&options)?;
     output.result(&described(&network), || text(&options, &network));
     Ok(())
@@ -144,6 +151,7 @@ fn described(network: &GeneratedNetwork) -> Value {
         "genesis": network.genesis_path,
         "nodes": network.nodes.iter().map(described_node).collect::<Vec<_>>(),
         "contracts": spec.contracts,
+        "notes": network.notes,
     })
 }
 
@@ -189,9 +197,21 @@ fn text(options: &NetworkOptions, network: &GeneratedNetwork) -> String {
         ("funded", accounts),
     ]);
     format!(
-        "network of {} validators made\n\n{facts}\n{nodes}",
-        network.nodes.len()
+        "network of {} validators made\n\n{facts}\n{nodes}{}",
+        network.nodes.len(),
+        notes(&network.notes)
     )
+}
+
+/// What of another client's genesis has no effect.
+fn notes(notes: &[String]) -> String {
+    let lines = notes.iter().map(|note| format!("\n- {note}"));
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\n\nof the genesis file, not taken over as it stands:{lines}")
+    }
 }
 
 fn run_command(config: &Path) -> String {

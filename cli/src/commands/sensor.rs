@@ -4,7 +4,9 @@ use crate::{
     args::RpcArgs,
     commands::{readings::ReadingsArgs, since_epoch},
     errors::{Failure, Outcome},
+    ids::{self, Thing},
     output::{Output, pairs, table},
+    show,
     signer::{SenderArgs, connect},
     values,
 };
@@ -13,7 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use medina_sdk::{
     client::{MarketClient, NewSensor, Receipt, ResourceType, SensorRecord},
     companion::{Companion, MasterKey},
-    device::{DeviceKey, DeviceKind},
+    device::{Batch, DeviceKey, DeviceKind},
     gateway::GatewayConfig,
 };
 use serde_json::json;
@@ -34,6 +36,12 @@ pub(crate) enum SensorCommand {
     Show(ShowArgs),
     /// Put readings into the companion database and anchor them
     Anchor(AnchorArgs),
+    /// Give a device a new key
+    RotateKey(RotateKeyArgs),
+    /// Offer a device to another organisation
+    Transfer(TransferArgs),
+    /// Take a device that was offered
+    Accept(AcceptArgs),
 }
 
 #[derive(Debug, Args)]
@@ -53,11 +61,14 @@ pub(crate) struct RegisterArgs {
     /// What it is
     #[arg(long, value_enum, default_value_t = Kind::Sensor)]
     kind: Kind,
-    /// Coarse grid cell of its place
-    #[arg(long, default_value_t = 0)]
+    /// Where it is, as LATITUDE,LONGITUDE; only a square of 5.6 km is stored
+    #[arg(long, value_name = "PLACE", value_parser = cell, allow_hyphen_values = true, conflicts_with = "cell")]
+    place: Option<u64>,
+    /// Coarse grid cell of its place, if you number them otherwise
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
     cell: u64,
-    /// Hash of a salted document about it
-    #[arg(long, value_name = "HASH", default_value_t = B256::ZERO)]
+    /// About it: a text, @FILE or hash; only the hash is stored
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
     meta: B256,
     /// Its id: any 32 bytes nobody has [default: hash of the device's public key]
     #[arg(long)]
@@ -68,16 +79,19 @@ pub(crate) struct RegisterArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
-    /// The device
-    id: B256,
+    /// The device: id, complete or short
+    id: String,
     /// Promised time between readings
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     period: Option<u32>,
-    /// Coarse grid cell of its place
+    /// Where it is, as LATITUDE,LONGITUDE; only a square of 5.6 km is stored
+    #[arg(long, value_name = "PLACE", value_parser = cell, allow_hyphen_values = true, conflicts_with = "cell")]
+    place: Option<u64>,
+    /// Coarse grid cell of its place, if you number them otherwise
     #[arg(long)]
     cell: Option<u64>,
-    /// Hash of a salted document about it
-    #[arg(long, value_name = "HASH")]
+    /// About it: a text, @FILE or hash; only the hash is stored
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
     meta: Option<B256>,
     /// Whether it can be used
     #[arg(long, value_enum)]
@@ -89,9 +103,9 @@ pub(crate) struct UpdateArgs {
 #[derive(Debug, Args)]
 #[group(id = "whose", required = true, multiple = false, args = ["org", "account"])]
 pub(crate) struct ListArgs {
-    /// An organisation
+    /// An organisation: id, name, or an account of it
     #[arg(long)]
-    org: Option<B256>,
+    org: Option<String>,
     /// The organisation of this account
     #[arg(long, value_name = "ADDRESS")]
     account: Option<Address>,
@@ -101,16 +115,16 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The device
-    id: B256,
+    /// The device: id, complete or short
+    id: String,
     #[command(flatten)]
     rpc: RpcArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AnchorArgs {
-    /// The device
-    id: B256,
+    /// The device: id, complete or short
+    id: String,
     /// File of the device's key, which signs the batch
     #[arg(long, value_name = "FILE")]
     device_key: PathBuf,
@@ -124,6 +138,47 @@ pub(crate) struct AnchorArgs {
     readings: ReadingsArgs,
     #[command(flatten)]
     sender: SenderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKeyArgs {
+    /// The device: id, complete or short
+    id: String,
+    /// File of the new key; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    device_key: PathBuf,
+    /// Curve of a new device key
+    #[arg(long, value_enum, default_value_t = Curve::Ed25519)]
+    curve: Curve,
+    #[command(flatten)]
+    sender: SenderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TransferArgs {
+    /// The device: id, complete or short
+    id: String,
+    /// Who may take it: id, name, or an account; `nobody` takes an offer back
+    #[arg(long, value_name = "ORG")]
+    to: String,
+    #[command(flatten)]
+    sender: SenderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AcceptArgs {
+    /// The device: id, complete or short
+    id: String,
+    #[command(flatten)]
+    sender: SenderArgs,
+}
+
+/// The cell of a place.
+fn cell(text: &str) -> Result<u64, String> {
+    let place = medina_sdk::place::parse_place(text);
+    let cell =
+        place.and_then(|(latitude, longitude)| medina_sdk::place::cell_of(latitude, longitude));
+    cell.map_err(|error| error.to_string())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -163,14 +218,24 @@ pub(crate) async fn run(command: SensorCommand, output: Output) -> Outcome {
         SensorCommand::Register(args) => register(args, output).await,
         SensorCommand::Update(args) => update(args, output).await,
         SensorCommand::List(args) => list(args, output).await,
-        SensorCommand::Show(args) => show(args, output).await,
+        SensorCommand::Show(args) => show_one(args, output).await,
         SensorCommand::Anchor(args) => anchor(args, output).await,
+        SensorCommand::RotateKey(args) => rotate_key(&args, output).await,
+        SensorCommand::Transfer(args) => transfer(&args, output).await,
+        SensorCommand::Accept(args) => {
+            let client = args.sender.connect().await?;
+            let id = ids::find(&client, Thing::Sensor, &args.id).await?;
+            let receipt = client.accept_sensor(id).await?;
+            let org = client.sensor(id).await?.org;
+            show::sent(output, json!({ "sensor": id, "org": org }), &receipt);
+            Ok(())
+        }
     }
 }
 
 async fn register(args: RegisterArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
-    let device = device_key(&args)?;
+    let device = device_key(&args.device_key, args.curve)?;
     let signer = device.signer(client.contracts().ed25519_verifier);
     let sensor = NewSensor {
         id: args.id.unwrap_or_else(|| keccak256(&signer)),
@@ -178,7 +243,7 @@ async fn register(args: RegisterArgs, output: Output) -> Outcome {
         kind: args.kind.into(),
         topic: values::topic(&args.property),
         period_seconds: args.period,
-        cell: args.cell,
+        cell: args.place.unwrap_or(args.cell),
         meta: args.meta,
     };
     let deadline = since_epoch().as_secs() + REGISTRATION_SECONDS;
@@ -200,36 +265,63 @@ async fn register(args: RegisterArgs, output: Output) -> Outcome {
     Ok(())
 }
 
-fn device_key(args: &RegisterArgs) -> Outcome<DeviceKey> {
-    if args.device_key.exists() {
-        return Ok(DeviceKey::load(&args.device_key)?);
+fn device_key(path: &std::path::Path, curve: Curve) -> Outcome<DeviceKey> {
+    if path.exists() {
+        return Ok(DeviceKey::load(path)?);
     }
-    let device = DeviceKey::random(match args.curve {
+    let device = DeviceKey::random(match curve {
         Curve::Ed25519 => DeviceKind::Ed25519,
         Curve::Secp256k1 => DeviceKind::Secp256k1,
     })?;
-    device.save(&args.device_key)?;
+    device.save(path)?;
     Ok(device)
+}
+
+async fn rotate_key(args: &RotateKeyArgs, output: Output) -> Outcome {
+    let client = args.sender.connect().await?;
+    let id = ids::find(&client, Thing::Sensor, &args.id).await?;
+    let device = device_key(&args.device_key, args.curve)?;
+    let deadline = since_epoch().as_secs() + REGISTRATION_SECONDS;
+    let receipt = client.rotate_sensor_key(id, &device, deadline).await?;
+    let facts = json!({ "sensor": id, "deviceKey": args.device_key });
+    show::sent(output, facts, &receipt);
+    Ok(())
+}
+
+async fn transfer(args: &TransferArgs, output: Output) -> Outcome {
+    let client = args.sender.connect().await?;
+    let id = ids::find(&client, Thing::Sensor, &args.id).await?;
+    let to = match args.to.as_str() {
+        "nobody" => B256::ZERO,
+        org => ids::find(&client, Thing::Org, org).await?,
+    };
+    let receipt = client.offer_sensor(id, to).await?;
+    let facts = json!({
+        "sensor": id, "offeredTo": to, "next": format!("the other side: medina sensor accept {id}"),
+    });
+    show::sent(output, facts, &receipt);
+    Ok(())
 }
 
 async fn update(args: UpdateArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
-    let now = client.sensor(args.id).await?;
+    let id = ids::find(&client, Thing::Sensor, &args.id).await?;
+    let now = client.sensor(id).await?;
+    let cell = args.place.or(args.cell);
     let mut receipts = Vec::new();
-    if args.period.is_some() || args.cell.is_some() || args.meta.is_some() {
+    if args.period.is_some() || cell.is_some() || args.meta.is_some() {
         let period = args.period.unwrap_or(now.period_seconds);
-        let (cell, meta) = (args.cell.unwrap_or(now.cell), args.meta.unwrap_or(now.meta));
-        receipts.push(client.update_sensor(args.id, period, cell, meta).await?);
+        let (cell, meta) = (cell.unwrap_or(now.cell), args.meta.unwrap_or(now.meta));
+        receipts.push(client.update_sensor(id, period, cell, meta).await?);
     }
     if let Some(status) = args.status {
-        receipts.push(client.set_sensor_status(args.id, status as u8).await?);
+        receipts.push(client.set_sensor_status(id, status as u8).await?);
     }
     if receipts.is_empty() {
-        return Err(
-            Failure::new("nothing to change").hint("give --period, --cell, --meta or --status")
-        );
+        return Err(Failure::new("nothing to change")
+            .hint("give --period, --place, --cell, --meta or --status"));
     }
-    let sensor = client.sensor(args.id).await?;
+    let sensor = client.sensor(id).await?;
     let transactions: Vec<_> = receipts.iter().map(values::transaction).collect();
     output.result(
         &json!({ "sensor": values::sensor_json(&sensor), "transactions": transactions }),
@@ -252,16 +344,26 @@ fn described(sensor: &SensorRecord) -> String {
             "period",
             medina_sdk::amount::format_duration(sensor.period_seconds.into()),
         ),
-        ("cell", sensor.cell.to_string()),
+        ("place", place_text(sensor.cell)),
         ("device", sensor.signer.to_string()),
         ("owned since", values::moment(sensor.since)),
     ])
 }
 
+/// A cell by its south-west corner.
+fn place_text(cell: u64) -> String {
+    match medina_sdk::place::corner_of(cell) {
+        None => "not said".to_owned(),
+        Some((latitude, longitude)) => {
+            format!("cell {cell}, from {latitude:.2},{longitude:.2} 0.05° north and east")
+        }
+    }
+}
+
 async fn list(args: ListArgs, output: Output) -> Outcome {
     let client = connect(&args.rpc.rpc).await?;
-    let org = match (args.org, args.account) {
-        (Some(org), _) => org,
+    let org = match (&args.org, args.account) {
+        (Some(org), _) => ids::find(&client, Thing::Org, org).await?,
         (None, Some(account)) => client.org_of(account).await?,
         (None, None) => return Err(Failure::new("whose sensors? Give --org or --account")),
     };
@@ -273,7 +375,10 @@ async fn list(args: ListArgs, output: Output) -> Outcome {
         }
         let mut rows = table(&["sensor", "kind", "status", "topic"]);
         for sensor in &sensors {
-            let (id, topic) = (sensor.id.to_string(), sensor.topic.to_string());
+            let (id, topic) = (
+                sensor.id.to_string(),
+                show::short(&sensor.topic.to_string()),
+            );
             rows.add_row([
                 id,
                 values::word(&sensor.kind),
@@ -286,11 +391,12 @@ async fn list(args: ListArgs, output: Output) -> Outcome {
     Ok(())
 }
 
-async fn show(args: ShowArgs, output: Output) -> Outcome {
+async fn show_one(args: ShowArgs, output: Output) -> Outcome {
     let client = connect(&args.rpc.rpc).await?;
-    let sensor = client.sensor(args.id).await?;
-    let trust = client.trust_report(args.id).await?;
-    let stats = client.anchor_stats(args.id).await?;
+    let id = ids::find(&client, Thing::Sensor, &args.id).await?;
+    let sensor = client.sensor(id).await?;
+    let trust = client.trust_report(id).await?;
+    let stats = client.anchor_stats(id).await?;
     output.result(
         &json!({ "sensor": values::sensor_json(&sensor), "trust": { "sensor": trust.resource.known().map(values::points), "organisation": trust.organisation.known().map(values::points) }, "anchored": stats }),
         || {
@@ -311,6 +417,7 @@ async fn show(args: ShowArgs, output: Output) -> Outcome {
 
 async fn anchor(args: AnchorArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
+    let id = ids::find(&client, Thing::Sensor, &args.id).await?;
     let device = DeviceKey::load(&args.device_key)?;
     let config = GatewayConfig::load(&args.config)?;
     let loaded = args.readings.load()?;
@@ -330,17 +437,21 @@ async fn anchor(args: AnchorArgs, output: Output) -> Outcome {
         Failure::from(error).hint("a gateway that runs on this database must be stopped first")
     })?;
     let count = readings.len();
-    let (seq, receipt) = anchor_one(&client, &companion, &device, args.id, readings).await?;
+    let (batch, receipt) = anchor_one(&client, &companion, &device, id, readings).await?;
     let value = json!({
-        "sensor": args.id,
-        "batch": seq,
+        "sensor": id,
+        "batch": batch.seq,
+        "root": batch.root,
         "readings": count,
         "skipped": loaded.skipped,
         "transaction": values::transaction(&receipt),
     });
     output.result(&value, || {
+        let readings = values::count(count, "reading", "readings");
         format!(
-            "{count} readings anchored as batch {seq}\n{}",
+            "{readings} anchored as batch {}\n{}{}",
+            batch.seq,
+            pairs([("root", batch.root.to_string())]),
             values::transaction_line(&receipt)
         )
     });
@@ -355,7 +466,7 @@ async fn anchor_one(
     device: &DeviceKey,
     id: B256,
     readings: Vec<medina_sdk::readings::Reading>,
-) -> Outcome<(u64, Receipt)> {
+) -> Outcome<(Batch, Receipt)> {
     let on_chain = client.anchor_stats(id).await?.seq;
     if let Some(pending) = companion.pending(id)? {
         let seq = pending.batch.seq;
@@ -369,5 +480,5 @@ async fn anchor_one(
     let signature = client.sign_batch(&batch, device)?;
     let receipt = client.anchor(&batch, signature).await?;
     companion.mark_anchored(id, batch.seq, receipt.hash)?;
-    Ok((batch.seq, receipt))
+    Ok((batch, receipt))
 }

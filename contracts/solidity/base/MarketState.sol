@@ -43,6 +43,8 @@ abstract contract MarketState is MedinaModule, Acting {
         bytes32 proof;
         /// Of a disputed Period order: what had vested and was not yet claimable.
         uint128 contested;
+        /// Of a Period order: when the seller ended it; 0 if he has not.
+        uint48 stopped;
     }
 
     /// @custom:storage-location erc7201:medina.storage.DataMarketplace

@@ -69,6 +69,7 @@ interface IBarteringCoupons {
         view
         returns (CStatus status, Kind kind, uint64 remainingUses, uint64 remainingTime);
 
+    /// @notice The organisation that may use a coupon, 0 if there is no such coupon.
     function holderOf(bytes32 key) external view returns (bytes32);
 
     /// @notice The issuer's gateway takes one use against Use(key, resource, uses), signed by the holder with
@@ -95,7 +96,8 @@ interface IBarteringCoupons {
     /// @notice The issuer until the coupon was used or moved; a Moderator always.
     function revoke(bytes32 key) external;
 
-    /// @notice The issuer forgets consumed coupons last used before `before`; returns how many. At most 64.
+    /// @notice The issuer forgets consumed coupons last used before `before` (seconds); returns how many. At
+    /// most 64.
     function cleanup(bytes32[] calldata keys, uint48 before) external returns (uint256);
 
     /// @notice Of an organisation in a federation.

@@ -79,7 +79,7 @@ interface IConsentAndAccess {
     function grant(Grant calldata g) external returns (uint256 id);
 
     /// @notice Anyone brings the owner's signature of GrantFor(members of `g`, deadline) (20-byte signer ‖
-    /// signature); it works once.
+    /// signature); it works once, and not if the same consent or all of the scope was revoked after `g.from`.
     function grantFor(Grant calldata g, uint48 deadline, bytes calldata ownerSig) external returns (uint256 id);
 
     /// @notice The owner or a delegate changes a grant that has not ended.

@@ -67,7 +67,7 @@ interface IDataMarketplace {
         State state;
         /// Of the purchase.
         uint48 time;
-        /// Of delivery, window, notice (PerUnit; 0: none given) or dispute.
+        /// Of delivery, window, notice (PerUnit: 0 if none is given; Period: by the seller) or dispute.
         uint48 deadline;
         /// Of access; 0: endless.
         uint48 end;
@@ -199,7 +199,9 @@ interface IDataMarketplace {
     function renew(uint256 order, uint64 periods, uint128 maxAmount) external;
 
     /// @notice Not delivered in time: anyone, the buyer is credited with everything. A running Period order: the
-    /// buyer or the seller's organisation, the seller is credited with what has vested and the buyer with the rest.
+    /// buyer, the seller is credited with what has vested and the buyer with the rest; or the seller's organisation,
+    /// which stops it: access and vesting end, what is claimable is paid, and the rest is divided likewise by
+    /// `claim` once the buyer has had `confirmIn` to dispute it (or by the buyer's own `cancel` before).
     /// PerUnit: what is not yet paid goes to the buyer, when the seller's organisation calls, or the buyer twice,
     /// `confirmIn` apart (the first call is a notice and ends access; vouchers still count), or anyone later than
     /// `confirmIn` after the end.
@@ -223,6 +225,7 @@ interface IDataMarketplace {
     /// @notice Anyone pays the credit of `owner` to `owner`.
     function withdrawFor(address owner) external returns (uint128);
 
+    /// @notice What `withdraw` would pay, token base units.
     function credits(address owner) external view returns (uint128);
 
     /// @notice Whether the order in use lets `user` read now.
@@ -234,8 +237,10 @@ interface IDataMarketplace {
     /// @notice First second without access; 2^48-1 if endless, 0 if the order gives none.
     function expiresAt(uint256 order) external view returns (uint48);
 
+    /// @notice A listing, all zero if unknown.
     function getListing(uint64 id) external view returns (Listing memory);
 
+    /// @notice An order, all zero if unknown.
     function getOrder(uint256 order) external view returns (Order memory);
 
     /// @notice Trust tells that the buyer has rated: he is credited with a set part of the fee.

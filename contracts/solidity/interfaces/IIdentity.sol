@@ -123,6 +123,7 @@ interface IIdentity {
     /// @notice The id of an account, of any status.
     function idOf(address a) external view returns (bytes32);
 
+    /// @notice An organisation, all zero if unknown; `since` in seconds.
     function getOrg(bytes32 org) external view returns (Org memory);
 
     /// @notice `idOf`, `orgOf` and `roleOf` at once.
@@ -131,5 +132,6 @@ interface IIdentity {
     /// @notice As `getUser` has it.
     function statusOf(bytes32 userId) external view returns (Status);
 
+    /// @notice A user, all zero if unknown; `expires` in seconds.
     function getUser(bytes32 userId) external view returns (User memory);
 }

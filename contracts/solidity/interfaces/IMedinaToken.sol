@@ -6,10 +6,10 @@ import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC2
 
 /// @title The money of the market: ERC-20 with ERC-2612 permits and a fixed cap, 18 decimals.
 interface IMedinaToken is IERC20, IERC20Permit {
-    /// @notice MINTER only; the supply never passes the cap.
+    /// @notice MINTER only; the supply never passes the cap. `amount` in token base units.
     function mint(address to, uint256 amount) external;
 
-    /// @notice Destroys the caller's own tokens.
+    /// @notice Destroys the caller's own tokens, token base units.
     function burn(uint256 amount) external;
 
     /// @notice Where collected fees go.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 /// @title Sensors, actuators, devices and services, each with its own key.
+/// @notice Times are seconds since 1970, periods seconds.
 interface ISensorRegistry {
     enum Type {
         Sensor,

@@ -88,18 +88,22 @@ interface ITrustAndReputation {
     /// @notice For the caller's organisation, at most 64; pairs younger than 5 min and unknown ones are skipped.
     function refreshAdaptive(bytes32[] calldata resources) external;
 
+    /// @notice RT and how much evidence there is, basis points; not known before the first uptime.
     function resourceTrust(bytes32 id) external view returns (uint16 value, uint16 confidence, bool known);
 
-    /// @notice 5000 and not known for an organisation without federation, coupon or rating.
+    /// @notice PR and how much evidence there is, basis points; 5000 and not known for an organisation without
+    /// federation, coupon or rating.
     function platformReputation(bytes32 org)
         external
         view
         returns (uint16 value, uint16 confidence, bool known);
 
+    /// @notice What an organisation makes of a resource, basis points, as its last `refreshAdaptive` left it.
     function adaptiveTrust(bytes32 observerOrg, bytes32 id) external view returns (uint16 value, bool known);
 
     /// @notice GOVERNOR.
     function setParams(Params calldata p) external;
 
+    /// @notice What the formulas are set to, units as `Params` says.
     function params() external view returns (Params memory);
 }

@@ -20,6 +20,10 @@ pub(super) mod nonces {
     pub(in crate::deployment) const PERMISSIONING: u64 = 18;
     pub(in crate::deployment) const MARKET_ORDERS: u64 = 20;
     pub(in crate::deployment) const CONSENT_AND_ACCESS: u64 = 21;
+    pub(in crate::deployment) const SLA_REGISTRY: u64 = 23;
+    pub(in crate::deployment) const INCIDENT_REGISTRY: u64 = 25;
+    pub(in crate::deployment) const SEALED_DELIVERY: u64 = 27;
+    pub(in crate::deployment) const FEDERATION_BALLOTS: u64 = 28;
 }
 
 /// The address to call per contract (the proxy where there is one); in JSON under the contract's name.
@@ -68,6 +72,15 @@ pub struct ContractAddresses {
     /// Consent of those whose data it is.
     #[serde(alias = "consentAndAccess")]
     pub consent_and_access: Address,
+    /// What members of federations promise each other, and their bonds.
+    #[serde(alias = "slaRegistry")]
+    pub sla_registry: Address,
+    /// Alerts, incidents, responses.
+    #[serde(alias = "incidentRegistry")]
+    pub incident_registry: Address,
+    /// The judge of sealed datasets.
+    #[serde(alias = "sealedDelivery")]
+    pub sealed_delivery: Address,
 }
 
 impl ContractAddresses {
@@ -90,12 +103,15 @@ impl ContractAddresses {
             gatekeeper: deployer.create(nonces::GATEKEEPER),
             permissioning: proxy(nonces::PERMISSIONING),
             consent_and_access: proxy(nonces::CONSENT_AND_ACCESS),
+            sla_registry: proxy(nonces::SLA_REGISTRY),
+            incident_registry: proxy(nonces::INCIDENT_REGISTRY),
+            sealed_delivery: deployer.create(nonces::SEALED_DELIVERY),
         }
     }
 
     /// Name and address of each, in order of deployment.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, Address); 14] {
+    pub fn named(&self) -> [(&'static str, Address); 17] {
         [
             ("AccessManager", self.access_manager),
             ("MedinaToken", self.medina_token),
@@ -111,6 +127,9 @@ impl ContractAddresses {
             ("Gatekeeper", self.gatekeeper),
             ("Permissioning", self.permissioning),
             ("ConsentAndAccess", self.consent_and_access),
+            ("SlaRegistry", self.sla_registry),
+            ("IncidentRegistry", self.incident_registry),
+            ("SealedDelivery", self.sealed_delivery),
         ]
     }
 }

@@ -11,13 +11,17 @@ use crate::bindings::{
     ed25519_verifier::Ed25519Verifier,
     erc1967_proxy::ERC1967Proxy,
     erc7913_p256_verifier::ERC7913P256Verifier,
-    federation_registry::FederationRegistry,
+    federation_ballots::{FederationBallots, FederationState as BallotsState},
+    federation_registry::{FederationRegistry, FederationState},
     gatekeeper::Gatekeeper,
     identity::{IIdentity, Identity},
+    incident_registry::IncidentRegistry,
     market_orders::{MarketOrders, MarketState as OrdersState},
     medina_token::MedinaToken,
     permissioning::{IPermissioning, Permissioning},
+    sealed_delivery::SealedDelivery,
     sensor_registry::SensorRegistry,
+    sla_registry::SlaRegistry,
     trust_and_reputation::{ITrustAndReputation, TrustAndReputation},
 };
 use crate::values::access_roles as roles;
@@ -150,8 +154,13 @@ impl Planner {
             nonces::FEDERATION_REGISTRY,
             &FederationRegistry::BYTECODE,
             FederationRegistry::constructorCall {
-                identity: at.identity,
-                registry: at.sensor_registry,
+                modules: FederationState::Modules {
+                    identity: at.identity,
+                    registry: at.sensor_registry,
+                    trust: at.trust_and_reputation,
+                    sla: at.sla_registry,
+                },
+                ballots: self.deployer.create(nonces::FEDERATION_BALLOTS),
             }
             .abi_encode(),
         );
@@ -209,6 +218,74 @@ impl Planner {
         );
         let initialize = ConsentAndAccess::initializeCall { authority };
         self.proxy("ConsentAndAccess", nonces::CONSENT_AND_ACCESS, &initialize);
+        self.create_agreements();
+        self.create_incidents_and_judge();
+        self.create(
+            "FederationBallots",
+            nonces::FEDERATION_BALLOTS,
+            &FederationBallots::BYTECODE,
+            FederationBallots::constructorCall {
+                modules: BallotsState::Modules {
+                    identity: at.identity,
+                    registry: at.sensor_registry,
+                    trust: at.trust_and_reputation,
+                    sla: at.sla_registry,
+                },
+            }
+            .abi_encode(),
+        );
+    }
+
+    fn create_agreements(&mut self) {
+        let at = self.addresses;
+        self.create(
+            "SlaRegistry implementation",
+            nonces::SLA_REGISTRY,
+            &SlaRegistry::BYTECODE,
+            SlaRegistry::constructorCall {
+                modules: SlaRegistry::Modules {
+                    identity: at.identity,
+                    registry: at.sensor_registry,
+                    anchor: at.data_anchor,
+                    federation: at.federation_registry,
+                    trust: at.trust_and_reputation,
+                    token: at.medina_token,
+                },
+            }
+            .abi_encode(),
+        );
+        let initialize = SlaRegistry::initializeCall {
+            authority: at.access_manager,
+        };
+        self.proxy("SlaRegistry", nonces::SLA_REGISTRY, &initialize);
+    }
+
+    fn create_incidents_and_judge(&mut self) {
+        let at = self.addresses;
+        self.create(
+            "IncidentRegistry implementation",
+            nonces::INCIDENT_REGISTRY,
+            &IncidentRegistry::BYTECODE,
+            IncidentRegistry::constructorCall {
+                identity: at.identity,
+                registry: at.sensor_registry,
+            }
+            .abi_encode(),
+        );
+        let initialize = IncidentRegistry::initializeCall {
+            authority: at.access_manager,
+        };
+        self.proxy("IncidentRegistry", nonces::INCIDENT_REGISTRY, &initialize);
+        self.create(
+            "SealedDelivery",
+            nonces::SEALED_DELIVERY,
+            &SealedDelivery::BYTECODE,
+            SealedDelivery::constructorCall {
+                identity: at.identity,
+                market: at.data_marketplace,
+            }
+            .abi_encode(),
+        );
     }
 
     fn create_permissioning(&mut self, parameters: &DeploymentParameters) {
@@ -247,8 +324,7 @@ impl Planner {
                     federation: at.federation_registry,
                     market: at.data_marketplace,
                     coupons: at.bartering_coupons,
-                    // Not in this version of the suite.
-                    sla: Address::ZERO,
+                    sla: at.sla_registry,
                 },
             }
             .abi_encode(),
@@ -327,6 +403,15 @@ impl Planner {
                 &call,
             );
         }
+        let judge = DataMarketplace::setJudgeCall {
+            judge: at.sealed_delivery,
+            allowed: true,
+        };
+        self.call(
+            "allow judge SealedDelivery".to_owned(),
+            at.data_marketplace,
+            &judge,
+        );
     }
 
     fn assign_functions(&mut self) {
@@ -380,7 +465,25 @@ impl Planner {
         self.assign(
             at.federation_registry,
             roles::PUBLIC,
-            &[FederationRegistry::createCall::SELECTOR],
+            &[
+                FederationRegistry::createCall::SELECTOR,
+                FederationRegistry::reportDeniedCall::SELECTOR,
+            ],
+        );
+        self.assign(at.sla_registry, roles::GOVERNOR, &[upgrade]);
+        self.assign(
+            at.sla_registry,
+            roles::PUBLIC,
+            &[SlaRegistry::bondCall::SELECTOR],
+        );
+        self.assign(at.incident_registry, roles::GOVERNOR, &[upgrade]);
+        self.assign(
+            at.incident_registry,
+            roles::PUBLIC,
+            &[
+                IncidentRegistry::raiseAlertCall::SELECTOR,
+                IncidentRegistry::reportCall::SELECTOR,
+            ],
         );
         let set_params = TrustAndReputation::setParamsCall::SELECTOR;
         self.assign(

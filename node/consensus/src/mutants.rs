@@ -146,6 +146,47 @@ mutants! {
         RaftTwoInFlight: "GoQuorum speculative chain", "Proposes a block on top of one that is not applied.";
         RaftLearnerVotes: "Raft, learners", "Counts the votes of learners.";
         RaftSealBeforeApply: "Raft, certificates", "Signs a block before having applied it.";
+        // Terms, votes and the log.
+        RaftVoteForgotten: "databend #16175 class", "Restarts without the vote of its record.";
+        RaftTermForgotten: "databend #16175 class", "Restarts in an earlier term than its record's.";
+        RaftElectionUnrestricted: "Raft 5.4.1", "Votes for a candidate whatever that one lacks.";
+        RaftCommitsOldTerm: "Raft 5.4.2, figure 8", "Commits entries of earlier terms by counting who has them.";
+        RaftOldLeaderFollowed: "Raft 5.1", "Takes entries from a leader of an earlier term.";
+        RaftLeaseIgnored: "Raft, leader stickiness", "Votes although it hears a leader.";
+        RaftNoPreVote: "GoQuorum raft/handler.go", "Asks for votes without asking whether it would get them.";
+        RaftNoCheckQuorum: "GoQuorum raft/handler.go", "Leads on without a majority that hears it.";
+        RaftElectionsAtOnce: "GoQuorum #724 class", "Starts elections at the same time as all others.";
+        // Messages.
+        RaftSenderUnchecked: "links and ids", "Takes a message under another node's id.";
+        RaftStaleIdAccepted: "reference, ids are never reused", "Listens to ids that were removed.";
+        RaftHeartbeatUnchecked: "GoQuorum #941, qdrant #1235", "Takes a commit index beyond its log: out of range.";
+        RaftAppendUnchecked: "GoQuorum #845 class", "Takes entries that do not follow on each other.";
+        RaftAckUnchecked: "GoQuorum #860 class", "Takes an acknowledgement of what was never sent.";
+        RaftSnapshotHashUnchecked: "reference, snapshots carry a hash", "Takes a snapshot of another chain.";
+        // Members.
+        RaftRetiredIdAdmitted: "reference, ids are never reused", "Lets a removed id in again.";
+        RaftIdsRepeat: "GoQuorum addPeer, local maximum + 1", "Takes the same new id after every loss.";
+        RaftFreshUnasked: "qdrant #1235 class", "Takes an empty disk for a fresh chain without asking anybody.";
+        RaftGroupForgotten: "GoQuorum #281 class", "Restarts with the group that genesis had.";
+        RaftLearnerPromotedEarly: "Raft, learners", "Gives a learner its vote before it has the log.";
+        RaftShrinksToTheDead: "reference, removals keep the chain alive", "Removes a member that the others cannot do without.";
+        RaftRemovedForgetsAtOnce: "our seeds 271 and 130", "Forgets its log as soon as it hears of its removal.";
+        RaftMintsBehindChange: "our decision 0005", "Makes blocks behind a change of the group that is not applied.";
+        RaftMintsUncertifiable: "our seed 161", "Makes blocks that no majority of the validators can seal.";
+        RaftLeaverKeepsLead: "reference, removing a live leader", "Leads on when it is no validator any more.";
+        RaftJoinsOnce: "GoQuorum #281 class", "Asks to be let in once and never again.";
+        // Blocks and certificates.
+        RaftInvalidEntryPanics: "GoQuorum raft/handler.go", "Panics at a committed block that is invalid.";
+        RaftOwnBlockUnchecked: "GoQuorum raft/minter.go", "Applies blocks of its own making unchecked.";
+        RaftBodyUnchecked: "GoQuorum InvalidRaftOrdering class", "Applies a body that is not its header's.";
+        RaftSealUnchecked: "GoQuorum verifyCommittedSeals class", "Counts a seal that nobody signed.";
+        RaftCertifiedByFew: "GoQuorum verifyCommittedSeals", "Takes one seal less than a majority for a certificate.";
+        RaftUncertifiedForgotten: "GoQuorum #845 class", "Restarts without knowing which blocks lack seals.";
+        RaftCertificateAfterRecord: "our seed 1656", "Writes that a block is certified before the certificate.";
+        RaftSealsOnce: "Besu #8397 class", "Asks for missing seals once and never again.";
+        // Bounds.
+        RaftLogUnbounded: "GoQuorum #1660 class", "Keeps the whole log in memory.";
+        RaftUncertifiedUnbounded: "GoQuorum #1660 class", "Makes any number of blocks that nobody seals.";
     }
 }
 

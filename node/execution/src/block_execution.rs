@@ -16,10 +16,13 @@ use crate::{
     BlockState, CallEnvironment, ExecutionError, TransactionRefused,
     deposits::deposit_requests,
     evm::{Machine, MachineError, MachineRules, machine, machine_failure},
+    state::EmptyAccounts,
     system_contracts::{BEACON_ROOTS, CONSOLIDATIONS, PARENT_HASHES, SystemTarget, WITHDRAWALS},
     transaction::{BLOB_TRANSACTION_TYPE, RefusalContext, machine_transaction},
 };
-use alloy_consensus::{Transaction as _, TxReceipt, Typed2718, proofs::calculate_receipt_root};
+use alloy_consensus::{
+    Transaction as _, TxReceipt, TxType, Typed2718, proofs::calculate_receipt_root,
+};
 use alloy_eips::{
     eip4895::Withdrawal, eip6110::DEPOSIT_REQUEST_TYPE, eip7002::WITHDRAWAL_REQUEST_TYPE,
     eip7251::CONSOLIDATION_REQUEST_TYPE, eip7685::Requests,
@@ -28,6 +31,7 @@ use alloy_primitives::{Address, B256, Bloom, Bytes, KECCAK256_EMPTY, U256};
 use medina_types::{ChainSpec, GasPolicy, HeaderRules, Receipt, StateChanges, Transaction};
 use revm::{
     ExecuteEvm, SystemCallEvm,
+    context::CfgEnv,
     context_interface::result::{EVMError, ExecutionResult, ResultAndState},
     precompile::crypto,
     primitives::hardfork::SpecId,
@@ -47,8 +51,8 @@ pub(crate) enum NotExecuted {
 
 /// A block between its first system call and its last.
 pub(crate) struct BlockExecution<'a> {
-    machine: Machine<'a>,
-    environment: CallEnvironment,
+    pub(crate) machine: Machine<'a>,
+    pub(crate) environment: CallEnvironment,
     chain: &'a ChainSpec,
     gas_used: u64,
     receipts: Vec<Receipt>,
@@ -61,6 +65,8 @@ pub(crate) struct Executed {
     pub(crate) gas_used: u64,
     pub(crate) receipts_root: B256,
     pub(crate) logs_bloom: Bloom,
+    /// `None` before Prague.
+    pub(crate) requests: Option<Requests>,
     /// `None` before Prague.
     pub(crate) requests_hash: Option<B256>,
     pub(crate) changes: StateChanges,
@@ -75,8 +81,24 @@ impl<'a> BlockExecution<'a> {
         environment: CallEnvironment,
         roots: ParentRoots,
     ) -> Result<Self, ExecutionError> {
+        let config = rules.block_config();
+        Self::start_with(chain, rules, config, state, environment, roots)
+    }
+
+    /// As [`Self::start`] with other checks of transactions than a block's.
+    pub(crate) fn start_with(
+        chain: &'a ChainSpec,
+        rules: &MachineRules,
+        config: CfgEnv,
+        mut state: BlockState<'a>,
+        environment: CallEnvironment,
+        roots: ParentRoots,
+    ) -> Result<Self, ExecutionError> {
+        if !rules.fork.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
+            state.set_empty_accounts(EmptyAccounts::Kept);
+        }
         let block = environment.to_block_env(&rules.blobs);
-        let machine = machine(rules, rules.block_config(), block, state, ());
+        let machine = machine(rules, config, block, state, ());
         let mut execution = Self {
             machine,
             environment,
@@ -91,6 +113,11 @@ impl<'a> BlockExecution<'a> {
             execution.system_call(BEACON_ROOTS, roots.beacon)?;
         }
         Ok(execution)
+    }
+
+    /// Whose rules headers follow.
+    pub(crate) fn header_rules(&self) -> HeaderRules {
+        self.chain.header_rules
     }
 
     /// Gas that further transactions may use.
@@ -130,11 +157,20 @@ impl<'a> BlockExecution<'a> {
         transaction: &Transaction,
         outcome: ResultAndState,
     ) -> Result<(), ExecutionError> {
+        self.take_over_as(transaction.tx_type(), outcome)
+    }
+
+    /// As [`Self::take_over`] for something of this type that nobody signed.
+    pub(crate) fn take_over_as(
+        &mut self,
+        tx_type: TxType,
+        outcome: ResultAndState,
+    ) -> Result<(), ExecutionError> {
         self.apply(outcome.state)?;
         self.gas_used += outcome.result.tx_gas_used();
         let success = outcome.result.is_success();
         self.receipts.push(Receipt {
-            tx_type: transaction.tx_type(),
+            tx_type,
             success,
             cumulative_gas_used: self.gas_used,
             logs: if success {
@@ -167,7 +203,15 @@ impl<'a> BlockExecution<'a> {
     }
 
     /// Closes the block; our own blocks carry no withdrawals.
-    pub(crate) fn finish(mut self, withdrawals: &[Withdrawal]) -> Result<Executed, ExecutionError> {
+    pub(crate) fn finish(self, withdrawals: &[Withdrawal]) -> Result<Executed, ExecutionError> {
+        Ok(self.close(withdrawals)?.0)
+    }
+
+    /// As [`Self::finish`], answering the state for the next block on top too.
+    pub(crate) fn close(
+        mut self,
+        withdrawals: &[Withdrawal],
+    ) -> Result<(Executed, BlockState<'a>), ExecutionError> {
         self.credit_withdrawals(withdrawals)?;
         let requests = match self.is_enabled(SpecId::PRAGUE) {
             true => Some(self.collect_requests()?),
@@ -179,17 +223,31 @@ impl<'a> BlockExecution<'a> {
         let logs_bloom = blooms
             .iter()
             .fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.logs_bloom);
-        Ok(Executed {
+        let state = self.machine.ctx.journaled_state.database;
+        let executed = Executed {
             receipts_root: calculate_receipt_root(&blooms),
             logs_bloom,
+            requests: requests.clone(),
             requests_hash: requests.as_ref().map(requests_hash),
             gas_used: self.gas_used,
-            changes: self.machine.ctx.journaled_state.database.into_changes()?,
+            changes: state.changes()?,
             receipts: {
                 drop(blooms);
                 receipts
             },
-        })
+        };
+        Ok((executed, state))
+    }
+
+    /// Pays the miner of a block before Paris.
+    pub(crate) fn pay_miner(&mut self, reward: U256) -> Result<(), ExecutionError> {
+        self.pay(self.environment.beneficiary, reward)
+    }
+
+    /// Mints a reward of before Paris.
+    pub(crate) fn pay(&mut self, to: Address, reward: U256) -> Result<(), ExecutionError> {
+        let state = &mut self.machine.ctx.journaled_state.database;
+        Ok(state.credit(to, reward)?)
     }
 
     /// EIP-4895: from the beacon chain, in gwei.

@@ -1,7 +1,7 @@
 //! A proposer's block: as many waiting transactions as fit.
 
 use crate::{
-    CallEnvironment, ExecutedBlock, ExecutionError, Executor, TransactionRefused,
+    CallEnvironment, ExecutedBlock, ExecutionError, Executor, TransactionJudge, TransactionRefused,
     block_execution::{BlockExecution, Executed, NotExecuted, ParentRoots},
     environment::{next_base_fee, prevrandao},
 };
@@ -81,13 +81,15 @@ impl Executor {
         let environment = self.environment_to_build(parent, attributes);
         let rules = self.rules_at(environment.timestamp);
         let latest = store.state();
-        let state = self.state_on(&latest);
+        let mut state = self.state_on(&latest);
+        self.begin_edited(&attributes.extra_data, &mut state)?;
         let roots = ParentRoots {
             hash: parent.hash,
             beacon: B256::ZERO,
         };
         let mut execution = BlockExecution::start(&self.spec, &rules, state, environment, roots)?;
-        let chosen = fill(&mut execution, candidates, is_time_up)?;
+        let judge = self.transaction_judge(&latest, environment);
+        let chosen = fill(&mut execution, candidates, judge.as_ref(), is_time_up)?;
         let executed = execution.finish(&[])?;
         let next = self.next_validators(
             &latest,
@@ -150,6 +152,7 @@ fn check_attributes(parent: &Head, attributes: &BuildAttributes) -> Result<(), E
 fn fill(
     execution: &mut BlockExecution<'_>,
     candidates: &mut dyn TransactionSource,
+    judge: Option<&TransactionJudge<'_>>,
     is_time_up: &mut dyn FnMut() -> bool,
 ) -> Result<Vec<Arc<RecoveredTransaction>>, ExecutionError> {
     let mut chosen = Vec::new();
@@ -162,7 +165,15 @@ fn fill(
         if bytes > bytes_left {
             break;
         }
-        match execution.execute(candidate.transaction(), candidate.sender()) {
+        let sender = candidate.sender();
+        if let Some(judge) = judge
+            && !judge.allows(sender, candidate.transaction())?
+        {
+            let reason = TransactionRefused::NotPermitted(sender);
+            set_aside(candidates, &candidate, &reason);
+            continue;
+        }
+        match execution.execute(candidate.transaction(), sender) {
             Ok(()) => {
                 bytes_left -= bytes;
                 chosen.push(candidate);

@@ -11,11 +11,11 @@ use crate::{
     BlockOverrides, BlockState, CallEnvironment, ExecutionError, Executor, StateOverrides,
     TransactionRefused,
     evm::{Machine, MachineContext, machine},
-    overrides::pretend,
+    overrides::{places_of_precompiles, pretend},
     transaction::RefusalContext,
 };
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
-use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256};
 use medina_storage::StateReader;
 use medina_types::limits;
 use revm::{
@@ -55,6 +55,10 @@ pub struct CallRequest {
     pub access_list: Option<AccessList>,
     /// EIP-7702.
     pub authorization_list: Vec<SignedAuthorization>,
+    /// EIP-4844: hashes of blobs; none on our chains.
+    pub blob_versioned_hashes: Vec<B256>,
+    /// Highest wei per blob gas.
+    pub max_fee_per_blob_gas: Option<u128>,
     /// Pretended accounts.
     pub state_overrides: StateOverrides,
     /// Pretended block.
@@ -198,13 +202,21 @@ impl Executor {
             None => nonce_of(&mut state, request)?,
         };
         let transaction = call_transaction(request, gas, nonce, self.spec.chain_id);
-        let rules = self.rules_at(environment.timestamp);
-        let block = environment.to_block_env(&rules.blobs);
+        let rules = self.rules_of(environment.number, environment.timestamp);
+        let mut block = environment.to_block_env(&rules.blobs);
+        // As with the base fee: who names no price for blobs pays none.
+        if request.max_fee_per_blob_gas.unwrap_or(0) == 0
+            && let Some(blob) = &mut block.blob_excess_gas_and_price
+        {
+            blob.blob_gasprice = 0;
+        }
         let config = rules.call_config();
-        Ok((
-            machine(&rules, config, block, state, inspector),
-            transaction,
-        ))
+        let mut machine = machine(&rules, config, block, state, inspector);
+        let places = places_of_precompiles(&machine.precompiles, &request.state_overrides);
+        if let Some(places) = places.map_err(ExecutionError::from)? {
+            machine.precompiles.set_places(places);
+        }
+        Ok((machine, transaction))
     }
 
     fn check_chain(&self, request: &CallRequest) -> Result<(), TransactionRefused> {
@@ -272,9 +284,18 @@ pub(crate) fn affordable_gas(
     ))
 }
 
-fn call_transaction(request: &CallRequest, gas: u64, nonce: u64, chain_id: u64) -> TxEnv {
+pub(crate) fn call_transaction(
+    request: &CallRequest,
+    gas: u64,
+    nonce: u64,
+    chain_id: u64,
+) -> TxEnv {
+    let tx_type = call_type(request);
+    let has_tip = !matches!(tx_type, TransactionType::Legacy | TransactionType::Eip2930);
+    // A cap without a tip offers none; with the older single price it is all tip.
+    let unsaid_tip = has_tip.then(|| request.gas_price.unwrap_or(0));
     TxEnv {
-        tx_type: call_type(request) as u8,
+        tx_type: tx_type as u8,
         caller: request.from.unwrap_or_default(),
         gas_limit: gas,
         gas_price: request.fee_cap(),
@@ -284,9 +305,9 @@ fn call_transaction(request: &CallRequest, gas: u64, nonce: u64, chain_id: u64) 
         nonce,
         chain_id: Some(chain_id),
         access_list: request.access_list.clone().unwrap_or_default(),
-        gas_priority_fee: request.max_priority_fee_per_gas,
-        blob_hashes: Vec::new(),
-        max_fee_per_blob_gas: 0,
+        gas_priority_fee: request.max_priority_fee_per_gas.or(unsaid_tip),
+        blob_hashes: request.blob_versioned_hashes.clone(),
+        max_fee_per_blob_gas: request.max_fee_per_blob_gas.unwrap_or(0),
         authorization_list: request
             .authorization_list
             .iter()
@@ -300,6 +321,8 @@ fn call_transaction(request: &CallRequest, gas: u64, nonce: u64, chain_id: u64) 
 fn call_type(request: &CallRequest) -> TransactionType {
     if !request.authorization_list.is_empty() {
         TransactionType::Eip7702
+    } else if !request.blob_versioned_hashes.is_empty() {
+        TransactionType::Eip4844
     } else if request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some() {
         TransactionType::Eip1559
     } else if request.access_list.is_some() {

@@ -19,7 +19,7 @@ pub struct CallEnvironment {
     pub gas_limit: u64,
     /// Wei per gas that every transaction pays.
     pub base_fee: u64,
-    /// `PREVRANDAO`.
+    /// `PREVRANDAO`; the difficulty, which the same opcode answered before Paris.
     pub prevrandao: B256,
     /// Sets the price of blob gas; zero on our chains.
     pub excess_blob_gas: u64,
@@ -35,7 +35,10 @@ impl CallEnvironment {
             beneficiary: header.beneficiary,
             gas_limit: header.gas_limit,
             base_fee: header.base_fee_per_gas.unwrap_or(0),
-            prevrandao: header.mix_hash,
+            prevrandao: match header.difficulty {
+                U256::ZERO => header.mix_hash,
+                difficulty => difficulty.into(),
+            },
             excess_blob_gas: header.excess_blob_gas.unwrap_or(0),
         }
     }
@@ -49,7 +52,7 @@ impl CallEnvironment {
             timestamp: U256::from(self.timestamp),
             gas_limit: self.gas_limit,
             basefee: self.base_fee,
-            difficulty: U256::ZERO,
+            difficulty: self.prevrandao.into(),
             prevrandao: Some(self.prevrandao),
             blob_excess_gas_and_price: Some(BlobExcessGasAndPrice {
                 excess_blob_gas: self.excess_blob_gas,

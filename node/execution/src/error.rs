@@ -3,6 +3,7 @@
 //! The three are kept apart because different people can do something about
 //! them: the sender, the proposer, and the operator of this node.
 
+use crate::OverrideError;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256};
 use medina_storage::StorageError;
 
@@ -56,6 +57,9 @@ pub enum ExecutionError {
     /// A call or simulation that could not become a transaction at all.
     #[error(transparent)]
     Refused(#[from] TransactionRefused),
+    /// Accounts were pretended that cannot be.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
     /// Gas was to be estimated for something that reverts.
     #[error("execution reverted{}", revert_text(.data))]
     Reverted {
@@ -200,6 +204,9 @@ pub enum TransactionRefused {
         /// Ours.
         want: u64,
     },
+    /// The `Permissioning` contract refuses it, or says nothing and genesis does not list the sender.
+    #[error("transaction not permitted: sender {0}")]
+    NotPermitted(Address),
     /// EIP-3860.
     #[error("max initcode size exceeded: code size {got}, limit {max}")]
     InitCodeTooLarge {

@@ -42,6 +42,9 @@ pub struct MachineRules {
     pub blobs: BlobParams,
     /// Whether Medina's own precompiles exist.
     pub with_medina_precompiles: bool,
+    /// Whether accounts with code may send transactions (EIP-3607 off), as on
+    /// development networks alone.
+    pub with_contracts_as_senders: bool,
 }
 
 impl MachineRules {
@@ -60,15 +63,18 @@ impl MachineRules {
             chain_id,
             blobs: rules.blobs,
             with_medina_precompiles,
+            with_contracts_as_senders: false,
         }
     }
 
     /// Configuration with every check of a block's transaction on.
     #[must_use]
     pub fn block_config(&self) -> CfgEnv {
-        CfgEnv::new_with_spec(self.fork)
+        let mut config = CfgEnv::new_with_spec(self.fork)
             .with_chain_id(self.chain_id)
-            .with_max_blobs_per_tx(self.blobs.max_blobs_per_tx)
+            .with_max_blobs_per_tx(self.blobs.max_blobs_per_tx);
+        config.disable_eip3607 = self.with_contracts_as_senders;
+        config
     }
 
     /// Configuration for calls, as geth runs them: no nonce, any sender, gas

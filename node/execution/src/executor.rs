@@ -1,7 +1,7 @@
 //! The door to this crate: what a chain's rules make of blocks and calls.
 
 use crate::{
-    BlockState, CallEnvironment, CodeCache, ExecutionError, PermissionsError,
+    BlockState, CallEnvironment, CodeCache, EditedBlocks, ExecutionError, PermissionsError,
     environment::{next_base_fee, prevrandao},
     evm::MachineRules,
 };
@@ -9,6 +9,7 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, U256};
 use medina_storage::{Head, StateReader, StateRootUpdate, Store};
 use medina_types::{ChainSpec, Receipt, RecoveredBlock, StateChanges, ValidatorSet};
+use revm::primitives::hardfork::SpecId;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Executes blocks and calls by the rules of one chain. Cheap to clone; all
@@ -17,7 +18,27 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Executor {
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) codes: Arc<CodeCache>,
-    storage_without_code: Arc<BTreeMap<Address, U256>>,
+    pub(crate) storage_without_code: Arc<BTreeMap<Address, U256>>,
+    pub(crate) history: Option<Arc<dyn EthereumHistory>>,
+    /// Changes that blocks begin with, on a development network alone.
+    pub(crate) edited: Option<Arc<dyn EditedBlocks>>,
+}
+
+/// What an Ethereum chain has that none of ours has: forks before Paris by block,
+/// rewards of miners, a deposit contract. Who serves the public test chain brings
+/// it along.
+pub trait EthereumHistory: Send + Sync + std::fmt::Debug {
+    /// The fork of a block, `None` from Paris on.
+    fn fork(&self, number: u64) -> Option<SpecId>;
+
+    /// What the miner of a block is paid for it, wei.
+    fn reward(&self, number: u64) -> U256;
+
+    /// Blocks of forks, ascending: EIP-2124 identifies a chain by them.
+    fn fork_blocks(&self) -> Vec<u64>;
+
+    /// Contract whose logs are deposits (EIP-6110).
+    fn deposit_contract(&self) -> Address;
 }
 
 /// A block with everything that its execution computed: what is voted on is
@@ -49,7 +70,22 @@ impl Executor {
             spec,
             codes: Arc::default(),
             storage_without_code: Arc::default(),
+            history: None,
+            edited: None,
         }
+    }
+
+    /// Follows an Ethereum chain's own history in the blocks that have one.
+    #[must_use]
+    pub fn with_history(self, history: Arc<dyn EthereumHistory>) -> Self {
+        let history = Some(history);
+        Self { history, ..self }
+    }
+
+    /// History that it follows, if any.
+    #[must_use]
+    pub fn history(&self) -> Option<&dyn EthereumHistory> {
+        self.history.as_deref()
     }
 
     /// Names the accounts that genesis gives storage but neither code nor nonce,
@@ -82,7 +118,27 @@ impl Executor {
     #[must_use]
     pub fn rules_at(&self, time_s: u64) -> MachineRules {
         let spec = &self.spec;
-        MachineRules::under(spec.chain_id, spec.header_rules, spec.forks.at(time_s))
+        let mut rules =
+            MachineRules::under(spec.chain_id, spec.header_rules, spec.forks.at(time_s));
+        rules.with_contracts_as_senders = self.edited.is_some();
+        rules
+    }
+
+    /// As [`Self::rules_at`] for a block of this number too, which matters on
+    /// chains that began before Paris alone.
+    #[must_use]
+    pub fn rules_of(&self, number: u64, time_s: u64) -> MachineRules {
+        let mut rules = self.rules_at(time_s);
+        if let Some(fork) = self.history().and_then(|history| history.fork(number)) {
+            rules.fork = fork;
+        }
+        rules
+    }
+
+    /// What the miner of a block before Paris is paid.
+    pub(crate) fn reward_before_paris(&self, number: u64) -> U256 {
+        let history = self.history();
+        history.map_or(U256::ZERO, |history| history.reward(number))
     }
 
     /// Codes that it has analysed.

@@ -1,8 +1,8 @@
 //! What a caller pretends for one call: other accounts, another block.
 
-use crate::{BlockState, CallEnvironment, ExecutionError, state::StateFailure};
+use crate::{BlockState, CallEnvironment, ExecutionError, MedinaPrecompiles, state::StateFailure};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Pretended values of one account; `None` leaves the real one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,53 @@ pub struct AccountOverride {
     pub state: Option<BTreeMap<B256, B256>>,
     /// Single slots; the others stay.
     pub state_diff: Option<BTreeMap<B256, B256>>,
+    /// Where this precompile answers instead of at its own address.
+    pub move_precompile_to: Option<Address>,
+}
+
+/// Why pretended accounts cannot be; texts are geth's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OverrideError {
+    /// Something that is no precompile was to be moved.
+    #[error("account {0} is not a precompile")]
+    NotAPrecompile(Address),
+    /// A precompile was to be moved where an account is pretended.
+    #[error("account {0} is already overridden")]
+    AlreadyOverridden(Address),
+    /// An account is pretended where a precompile was moved.
+    #[error("account {0} has already been overridden by a precompile")]
+    OverriddenByPrecompile(Address),
+}
+
+/// Where precompiles answer once these accounts are pretended: a pretended
+/// account is none any more. `None` if nothing changes.
+pub(crate) fn places_of_precompiles(
+    precompiles: &MedinaPrecompiles,
+    accounts: &StateOverrides,
+) -> Result<Option<BTreeMap<Address, Address>>, OverrideError> {
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    let mut places = precompiles.in_place();
+    let mut taken = BTreeSet::new();
+    for (address, account) in accounts {
+        if taken.contains(address) {
+            return Err(OverrideError::OverriddenByPrecompile(*address));
+        }
+        let precompile = places.get(address).copied();
+        if let Some(to) = account.move_precompile_to {
+            let precompile = precompile.ok_or(OverrideError::NotAPrecompile(*address))?;
+            if accounts.contains_key(&to) {
+                return Err(OverrideError::AlreadyOverridden(to));
+            }
+            places.insert(to, precompile);
+            taken.insert(to);
+        }
+        if precompile.is_some() {
+            places.remove(address);
+        }
+    }
+    Ok(Some(places))
 }
 
 /// Pretended accounts by address.
@@ -63,11 +110,20 @@ pub(crate) fn pretend(
     accounts: &StateOverrides,
     block: &BlockOverrides,
 ) -> Result<(), ExecutionError> {
-    for (address, account) in accounts {
-        pretend_account(state, *address, account)?;
-    }
+    pretend_accounts(state, accounts)?;
     for (number, hash) in &block.block_hash {
         state.set_block_hash(*number, *hash);
+    }
+    Ok(())
+}
+
+/// Puts pretended accounts on top of a state.
+pub(crate) fn pretend_accounts(
+    state: &mut BlockState<'_>,
+    accounts: &StateOverrides,
+) -> Result<(), ExecutionError> {
+    for (address, account) in accounts {
+        pretend_account(state, *address, account)?;
     }
     Ok(())
 }

@@ -7,7 +7,10 @@
 //!
 //! Only a failing disk is an error of the block: it says nothing about what the contract would have answered.
 
-use crate::{CallEnvironment, CallRequest, CallStatus, ExecutionError, Executor, genesis::Nothing};
+use crate::{
+    CallEnvironment, CallOutcome, CallRequest, CallStatus, ExecutionError, Executor,
+    genesis::Nothing,
+};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use medina_storage::{StateReader, StorageError};
 use medina_types::{
@@ -18,11 +21,23 @@ use medina_types::{
 pub const PERMISSIONING: &str = "permissioning";
 
 const CONNECTION_ALLOWED: &str = "connectionAllowed(bytes32)";
+const GET_NODE: &str = "getNode(bytes32)";
 const VALIDATOR_KEYS: &str = "validatorKeys()";
 const GET_VALIDATORS: &str = "getValidators()";
 
 /// Bytes of an ABI word.
 const WORD: usize = 32;
+
+/// What the contract says of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeStanding {
+    /// It may connect.
+    Allowed,
+    /// The contract knows it and keeps it out: blacklisted, inactive, or its organisation is.
+    Refused,
+    /// The contract has never heard of it.
+    Unknown,
+}
 
 /// Why the contract's answer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +108,34 @@ impl Executor {
             question: CONNECTION_ALLOWED,
             bytes: answer.len(),
         })
+    }
+
+    /// What the contract says of a node, on a state and in a block's environment.
+    ///
+    /// # Errors
+    /// See [`PermissionsError`]; the caller decides what holds then.
+    pub fn node_standing(
+        &self,
+        state: &dyn StateReader,
+        environment: CallEnvironment,
+        key: &NodePublicKey,
+    ) -> Result<NodeStanding, PermissionsError> {
+        if self.connection_allowed(state, environment, key)? {
+            return Ok(NodeStanding::Allowed);
+        }
+        let input = [&selector(GET_NODE)[..], &key.0].concat();
+        let answer = self.ask(state, environment, GET_NODE, input.into())?;
+        // The second member of the record: None, Active, Inactive, Blacklisted.
+        let node_state = answer.get(WORD..2 * WORD).map(U256::from_be_slice);
+        let node_state = node_state.ok_or(PermissionsError::Malformed {
+            question: GET_NODE,
+            bytes: answer.len(),
+        })?;
+        if node_state.is_zero() {
+            Ok(NodeStanding::Unknown)
+        } else {
+            Ok(NodeStanding::Refused)
+        }
     }
 
     /// The contract's validators, on a state and in a block's environment.
@@ -208,13 +251,30 @@ impl Executor {
         };
         let gas = limits::PERMISSION_CALL_GAS_MAX;
         let outcome = self.call_with_gas(state, environment, &request, gas)?;
-        let reason = match outcome.status {
-            CallStatus::Success => return Ok(outcome.output),
-            CallStatus::Revert => "it reverted".to_owned(),
-            CallStatus::Halt { reason, .. } => reason,
-        };
-        Err(PermissionsError::Failed { question, reason })
+        answer_of(question, outcome)
     }
+}
+
+/// What a call returned, unless it failed.
+fn answer_of(question: &'static str, outcome: CallOutcome) -> Result<Bytes, PermissionsError> {
+    let reason = match outcome.status {
+        CallStatus::Success => return Ok(outcome.output),
+        CallStatus::Revert => "it reverted".to_owned(),
+        CallStatus::Halt { reason, .. } => reason,
+    };
+    Err(PermissionsError::Failed { question, reason })
+}
+
+/// The answer to a question of yes or no.
+pub(crate) fn yes_or_no(
+    question: &'static str,
+    outcome: CallOutcome,
+) -> Result<bool, PermissionsError> {
+    let answer = answer_of(question, outcome)?;
+    read_bool(&answer).ok_or(PermissionsError::Malformed {
+        question,
+        bytes: answer.len(),
+    })
 }
 
 fn selector(signature: &str) -> [u8; 4] {

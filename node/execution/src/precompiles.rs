@@ -23,6 +23,7 @@ use revm::{
     precompile::{PrecompileHalt, PrecompileOutput},
     primitives::{AddressSet, hardfork::SpecId},
 };
+use std::collections::BTreeMap;
 
 /// Gas of one verification.
 pub const VERIFY_GAS: u64 = 2_000;
@@ -77,6 +78,8 @@ pub struct MedinaPrecompiles {
     /// Ethereum's and, on our chains, our own.
     addresses: AddressSet,
     with_ed25519: bool,
+    /// Which precompile answers at which address, where a caller moved some.
+    moved: Option<BTreeMap<Address, Address>>,
 }
 
 impl MedinaPrecompiles {
@@ -88,9 +91,27 @@ impl MedinaPrecompiles {
             ethereum,
             addresses: AddressSet::default(),
             with_ed25519,
+            moved: None,
         };
         precompiles.collect_addresses();
         precompiles
+    }
+
+    /// Every precompile at its own address: what a caller may move about.
+    #[must_use]
+    pub fn in_place(&self) -> BTreeMap<Address, Address> {
+        let mut places = BTreeMap::new();
+        #[allow(clippy::iter_over_hash_type, reason = "they are put in order")]
+        for address in &self.addresses {
+            places.insert(*address, *address);
+        }
+        places
+    }
+
+    /// Lets precompiles answer at other addresses than their own: by address,
+    /// whose code runs there. Which addresses are warm stays as it is.
+    pub fn set_places(&mut self, places: BTreeMap<Address, Address>) {
+        self.moved = Some(places);
     }
 
     fn collect_addresses(&mut self) {
@@ -115,6 +136,33 @@ impl<CTX: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<CTX> for Medina
         context: &mut CTX,
         inputs: &CallInputs,
     ) -> Result<Option<InterpreterResult>, String> {
+        let Some(moved) = &self.moved else {
+            return self.run_in_place(context, inputs);
+        };
+        let Some(own) = moved.get(&inputs.bytecode_address).copied() else {
+            return Ok(None);
+        };
+        let mut inputs = inputs.clone();
+        inputs.bytecode_address = own;
+        self.run_in_place(context, &inputs)
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        &self.addresses
+    }
+
+    fn contains(&self, address: &Address) -> bool {
+        self.addresses.contains(address)
+    }
+}
+
+impl MedinaPrecompiles {
+    /// Runs the precompile at its own address.
+    fn run_in_place<CTX: ContextTr<Cfg: Cfg<Spec = SpecId>>>(
+        &mut self,
+        context: &mut CTX,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
         if !(self.with_ed25519 && inputs.bytecode_address == ED25519_PRECOMPILE) {
             return self.ethereum.run(context, inputs);
         }
@@ -129,14 +177,6 @@ impl<CTX: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<CTX> for Medina
             output,
             inputs.gas_limit,
         )))
-    }
-
-    fn warm_addresses(&self) -> &AddressSet {
-        &self.addresses
-    }
-
-    fn contains(&self, address: &Address) -> bool {
-        self.addresses.contains(address)
     }
 }
 

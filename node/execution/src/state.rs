@@ -84,6 +84,20 @@ pub struct BlockState<'a> {
     new_codes: B256Map<Bytecode>,
     block_hashes: BTreeMap<u64, B256>,
     storage_without_code: Option<Arc<BTreeMap<Address, U256>>>,
+    /// What empty accounts are.
+    empty: EmptyAccounts,
+}
+
+/// What becomes of accounts without nonce, balance and code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum EmptyAccounts {
+    /// They are nowhere: EIP-161, and no genesis of ours has any.
+    #[default]
+    Absent,
+    /// They are where somebody pretended them, until they are touched (EIP-161).
+    UntilTouched,
+    /// They stay: the rules before EIP-161.
+    Kept,
 }
 
 /// Nonce that the machine sees where an account has storage but neither code nor
@@ -111,7 +125,13 @@ impl<'a> BlockState<'a> {
             new_codes: B256Map::default(),
             block_hashes: BTreeMap::new(),
             storage_without_code: None,
+            empty: EmptyAccounts::Absent,
         }
+    }
+
+    /// Says what empty accounts are from now on.
+    pub(crate) fn set_empty_accounts(&mut self, empty: EmptyAccounts) {
+        self.empty = empty;
     }
 
     /// As [`crate::Executor::with_storage_without_code`].
@@ -201,7 +221,8 @@ impl<'a> BlockState<'a> {
         {
             state.nonce = 0;
         }
-        let is_gone = changed.is_selfdestructed() || state.is_empty();
+        let clears_empty = self.empty != EmptyAccounts::Kept;
+        let is_gone = changed.is_selfdestructed() || (clears_empty && state.is_empty());
         let code = changed.info.code.clone();
         let cached = self.load(address)?;
         let former_code = cached
@@ -287,7 +308,10 @@ impl<'a> BlockState<'a> {
     /// Keeps a code under its hash, and answers the hash.
     pub fn remember_code(&mut self, code: Bytes) -> B256 {
         let hash = alloy_primitives::keccak256(&code);
-        self.new_codes.insert(hash, Bytecode::new_raw(code));
+        // What only begins like a delegation (EIP-7702) is code like any other.
+        let known = Bytecode::new_raw_checked(code.clone());
+        let code = known.unwrap_or_else(|_| Bytecode::new_legacy(code));
+        self.new_codes.insert(hash, code);
         hash
     }
 
@@ -324,15 +348,24 @@ impl<'a> BlockState<'a> {
     /// # Errors
     /// When the store does not answer.
     pub fn into_changes(self) -> Result<StateChanges, StateFailure> {
+        self.changes()
+    }
+
+    /// Everything that differs from the state below so far.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub fn changes(&self) -> Result<StateChanges, StateFailure> {
         let mut changes = StateChanges::default();
+        let keeps_empty = self.empty != EmptyAccounts::Absent;
         #[allow(
             clippy::iter_over_hash_type,
             reason = "the changes are sorted by address"
         )]
-        for (address, account) in self.accounts {
-            if let Some(change) = change_of(self.below, address, account)? {
+        for (address, account) in &self.accounts {
+            if let Some(change) = change_of(self.below, *address, account, keeps_empty)? {
                 add_code(&mut changes, &change, &self.new_codes);
-                changes.accounts.insert(address, change);
+                changes.accounts.insert(*address, change);
             }
         }
         Ok(changes)
@@ -357,17 +390,18 @@ fn state_of(info: &AccountInfo) -> AccountState {
 fn change_of(
     below: &dyn StateReader,
     address: Address,
-    account: CachedAccount,
+    account: &CachedAccount,
+    keeps_empty: bool,
 ) -> Result<Option<AccountChange>, StateFailure> {
-    let after = account.now.filter(|state| !state.is_empty());
+    let after = account.now.filter(|state| keeps_empty || !state.is_empty());
     let storage_wiped = account.is_wiped && account.before.is_some();
     let mut storage = BTreeMap::new();
     #[allow(clippy::iter_over_hash_type, reason = "the slots are sorted by key")]
-    for (key, slot) in account.storage {
+    for (key, slot) in &account.storage {
         let before = match slot.before {
             Some(before) => before,
             None if account.before.is_none() => U256::ZERO,
-            None => below.slot(address, key)?,
+            None => below.slot(address, *key)?,
         };
         // Behind a wipe only what exists afterwards counts; storage knows the rest.
         let is_listed = if storage_wiped {
@@ -376,13 +410,8 @@ fn change_of(
             slot.now != before
         };
         if is_listed && after.is_some() {
-            storage.insert(
-                key,
-                StorageChange {
-                    before,
-                    after: slot.now,
-                },
-            );
+            let after = slot.now;
+            storage.insert(*key, StorageChange { before, after });
         }
     }
     if account.before == after && storage.is_empty() && !storage_wiped {

@@ -3,11 +3,10 @@
 use crate::{
     BlockState, CallEnvironment, ExecutedBlock, Executor, InvalidBlock,
     block_execution::{BlockExecution, Executed, NotExecuted, ParentRoots},
-    header_rules::{ParentOf, check_block},
+    header_rules::{ParentOf, check_sealed_block},
 };
 use alloy_consensus::{Header, transaction::SignerRecoverable};
 use alloy_primitives::{Address, B256};
-use alloy_rlp::Encodable;
 use medina_storage::{Head, Store};
 use medina_types::{RecoveredBlock, SealedBlock};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -33,16 +32,14 @@ impl Executor {
             header: &parent.header,
             context: &parent.context,
         };
-        check_block(
-            &self.spec,
-            &self.rules_at(block.header().timestamp),
-            ours,
-            block.block(),
-            block.block().length(),
-        )?;
+        let rules = self.rules_at(block.header().timestamp);
+        check_sealed_block(&self.spec, &rules, ours, block)?;
         let senders = recover_senders(block, known_senders)?;
         let latest = store.state();
-        let state = self.state_on(&latest);
+        let environment = CallEnvironment::of_header(block.header());
+        self.check_permissions(&latest, environment, block, &senders)?;
+        let mut state = self.state_on(&latest);
+        self.begin_edited(&block.header().extra_data, &mut state)?;
         let executed = self.execute_block(state, block, &senders)?;
         check_execution(block.header(), &executed)?;
         let next = self.next_validators(

@@ -4,29 +4,21 @@
 mod common;
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use alloy_sol_types::{SolCall, SolValue, sol};
-use common::{Chain, Send, account, builder};
+use alloy_sol_types::{SolCall, SolValue};
+use common::{
+    Chain, Send, account, builder,
+    permissioning::{
+        NodeSeed, activateCall, deploy, executeCall, key, proposeCall, seed, voteCall,
+    },
+};
 use medina_execution::{CallEnvironment, ExecutedBlock, GenesisAccount, PermissionsError};
-use medina_types::{NodePublicKey, NodeSecretKey, Transaction, Validator, ValidatorSet};
-
-sol! {
-    struct NodeSeed { bytes32 org; bytes32 nodeKey; address operator; }
-    function initialize(address authority, NodeSeed[] seeds, bytes32[] orgs, address[] accounts);
-    function propose(uint8 kind, bytes data) returns (uint256 ballot);
-    function vote(uint256 ballot, bool yes);
-    function execute(uint256 ballot);
-    function activate(bytes32 nodeKey);
-}
+use medina_types::{NodePublicKey, Transaction, Validator, ValidatorSet};
 
 const ADD_VALIDATOR: u8 = 1;
 const REMOVE_VALIDATOR: u8 = 2;
 /// The contract where a test writes it by hand.
 const FAKE: Address = Address::repeat_byte(0xfa);
 const GAS: u64 = 2_000_000;
-
-fn key(number: u8) -> NodePublicKey {
-    NodeSecretKey::from_bytes([number + 1; 32]).public_key()
-}
 
 /// The validator of node `number`, operated by account `number`.
 fn validator(number: u8) -> Validator {
@@ -40,41 +32,10 @@ fn set(numbers: &[u8]) -> ValidatorSet {
     ValidatorSet::new(numbers.iter().copied().map(validator).collect()).unwrap()
 }
 
-fn creation_code(name: &str, arguments: Vec<u8>) -> Bytes {
-    let path = format!(
-        "{}/../../contracts/artifacts/{name}.json",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let artifact: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let code = hex::decode(artifact["bytecode"].as_str().unwrap()).unwrap();
-    [code, arguments].concat().into()
-}
-
-fn seed(number: u8, org: u8, operator: Address) -> NodeSeed {
-    NodeSeed {
-        org: B256::repeat_byte(org + 1),
-        nodeKey: key(number).0.into(),
-        operator,
-    }
-}
-
 /// The real contract with these nodes. There is no Identity: what genesis lists needs none.
 fn deployed(seeds: Vec<NodeSeed>, validators: ValidatorSet) -> (Chain, Address) {
     let mut builder = builder();
-    let deployer = account(4).address();
-    let identity = Address::repeat_byte(0x1d);
-    let init = creation_code("Permissioning", identity.abi_encode());
-    let implementation = builder.deploy(deployer, init, U256::ZERO).unwrap();
-    let call = initializeCall {
-        authority: identity,
-        seeds,
-        orgs: Vec::new(),
-        accounts: Vec::new(),
-    };
-    let arguments = (implementation, Bytes::from(call.abi_encode())).abi_encode_params();
-    let init = creation_code("ERC1967Proxy", arguments);
-    let proxy = builder.deploy(deployer, init, U256::ZERO).unwrap();
+    let proxy = deploy(&mut builder, seeds, Vec::new());
     let chain = Chain::with_permissioning(builder, validators, Some(proxy));
     (chain, proxy)
 }

@@ -3,7 +3,9 @@
 //! A lost peer is dialled again after a delay that doubles from
 //! `REDIAL_DELAY_MIN` to `REDIAL_DELAY_MAX`, with jitter. A connection that
 //! lasted resets the delay; one that is closed at once (the peer refuses us)
-//! does not. Of two nodes that start together, the one with the larger key
+//! does not. Where packets vanish, a dial hangs: TCP repeats itself after one second
+//! and then after two more, so a further dial is begun beside a hanging one, and a
+//! link that heals is noticed within little more than a second. Of two nodes that start together, the one with the larger key
 //! gives the other a head start, so that they rarely dial each other at once.
 
 use medina_types::{
@@ -24,11 +26,25 @@ const LASTED: Duration = Duration::from_secs(5);
 /// Head start of the smaller key.
 const HEAD_START: Duration = Duration::from_millis(100);
 
+/// A dial without an answer for so long hangs.
+const HANGS: Duration = Duration::from_millis(1_200);
+
+/// Dials of one peer at once.
+const DIALS_MAX: u32 = 4;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Waiting { until: Instant },
-    Dialing,
-    Connected { since: Instant },
+    Waiting {
+        until: Instant,
+    },
+    /// So many dials are under way, the last since then.
+    Dialing {
+        dials: u32,
+        since: Instant,
+    },
+    Connected {
+        since: Instant,
+    },
 }
 
 #[derive(Debug)]
@@ -100,19 +116,28 @@ impl DialSchedule {
             .values()
             .filter_map(|target| match target.state {
                 State::Waiting { until } => Some(until),
-                State::Dialing | State::Connected { .. } => None,
+                State::Dialing { dials, since } if dials < DIALS_MAX => Some(since + HANGS),
+                State::Dialing { .. } | State::Connected { .. } => None,
             });
         due.min()
     }
 
-    /// Peers to dial now; they count as being dialled.
+    /// Peers to dial now, perhaps beside a dial that hangs; they count as being dialled.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(NodePublicKey, Vec<SocketAddr>)> {
         let mut due = Vec::new();
         for (key, target) in &mut self.targets {
-            if matches!(target.state, State::Waiting { until } if until <= now) {
-                target.state = State::Dialing;
-                due.push((*key, target.addresses.clone()));
-            }
+            let under_way = match target.state {
+                State::Waiting { until } if until <= now => 0,
+                State::Dialing { dials, since } if dials < DIALS_MAX && since + HANGS <= now => {
+                    dials
+                }
+                _ => continue,
+            };
+            target.state = State::Dialing {
+                dials: under_way + 1,
+                since: now,
+            };
+            due.push((*key, target.addresses.clone()));
         }
         due
     }
@@ -128,10 +153,13 @@ impl DialSchedule {
 
     /// A dial failed. `jitter` is in 0..1.
     pub(crate) fn on_failed(&mut self, key: &NodePublicKey, now: Instant, jitter: f64) {
-        if let Some(target) = self.targets.get_mut(key)
-            && target.state == State::Dialing
-        {
-            target.wait(now, jitter);
+        let Some(target) = self.targets.get_mut(key) else {
+            return;
+        };
+        match &mut target.state {
+            State::Dialing { dials, .. } if *dials > 1 => *dials -= 1,
+            State::Dialing { .. } => target.wait(now, jitter),
+            State::Waiting { .. } | State::Connected { .. } => {}
         }
     }
 
@@ -190,7 +218,35 @@ mod tests {
             .collect();
         assert_eq!(keys, [PEER]);
         assert!(schedule.take_due(now).is_empty());
+        assert_eq!(schedule.next_due(), Some(now + HANGS));
+    }
+
+    #[test]
+    fn hanging_dial_gets_company_and_the_last_that_fails_starts_the_wait() {
+        let mut now = Instant::now();
+        let mut schedule = schedule(now);
+        for _ in 0..DIALS_MAX {
+            assert_eq!(schedule.take_due(now).len(), 1);
+            assert!(schedule.take_due(now).is_empty());
+            now += HANGS;
+        }
+        assert!(schedule.take_due(now).is_empty(), "no more at once");
         assert_eq!(schedule.next_due(), None);
+        for left in (1..DIALS_MAX).rev() {
+            schedule.on_failed(&PEER, now, 1.0);
+            let is_dialing = matches!(
+                schedule.targets[&PEER].state,
+                State::Dialing { dials, .. } if dials == left
+            );
+            assert!(is_dialing, "{left} left");
+        }
+        let fresh = now + HANGS;
+        schedule.targets.get_mut(&PEER).unwrap().state = State::Dialing {
+            dials: 1,
+            since: fresh,
+        };
+        schedule.on_failed(&PEER, fresh, 1.0);
+        assert_eq!(schedule.next_due(), Some(fresh + REDIAL_DELAY_MIN));
     }
 
     #[test]

@@ -192,7 +192,8 @@ impl Driver {
                 continue;
             };
             let options = DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
+                // Beside a dial that hangs: see `dialing`.
+                .condition(PeerCondition::Disconnected)
                 .addresses(addresses.into_iter().map(multiaddr).collect())
                 // From the listening port, two nodes that dial each other at
                 // once would open one TCP connection with two dialers.

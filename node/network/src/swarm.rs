@@ -24,7 +24,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Time for TCP and the handshakes. A dial that hangs is better begun anew.
+/// Time for TCP and the handshakes, enough for the slowest of links; the schedule
+/// of dials begins others beside one that hangs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All protocols; the generated event has one variant each.

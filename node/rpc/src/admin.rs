@@ -1,7 +1,7 @@
 //! The `admin` namespace: this node's own affairs.
 //!
-//! It is served on loopback, elsewhere only where the configuration says so
-//! ([`RpcConfig::admin`](crate::RpcConfig)). What changes something is refused
+//! Strangers beyond loopback have it only where the configuration says so
+//! ([`RpcConfig::public`](crate::RpcConfig)). What changes something is refused
 //! to web pages. Changes are this node's alone and last until it stops; the file
 //! of known nodes and the Permissioning contract are what stays.
 
@@ -17,6 +17,7 @@ use crate::{
     PeerChangeError, PeerSummary,
     arguments::Arguments,
     browser::is_from_web_page,
+    checkpoint,
     context::Context,
     errors::{Answer, invalid_params, peer_change, unsupported},
     node_address::NodeAddress,
@@ -24,37 +25,13 @@ use crate::{
     web3::client_version,
 };
 
-/// Every name, for the refusal where the namespace is not served.
-const METHODS: [&str; 5] = [
-    "admin_nodeInfo",
-    "admin_peers",
-    "admin_addPeer",
-    "admin_removePeer",
-    "admin_datadir",
-];
-
-pub(crate) fn register(
-    registry: &mut Registry,
-    is_served: bool,
-) -> Result<(), RegisterMethodError> {
-    if !is_served {
-        for name in METHODS {
-            registry.quick::<()>(name, |_, _| Err(not_served()))?;
-        }
-        return Ok(());
-    }
+pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
     registry.quick("admin_nodeInfo", node_info)?;
     registry.quick("admin_peers", peers)?;
     registry.quick("admin_datadir", data_dir)?;
     changing(&mut registry.module, "admin_addPeer", add_peer)?;
+    checkpoint::register(&mut registry.module)?;
     changing(&mut registry.module, "admin_removePeer", remove_peer)
-}
-
-fn not_served() -> jsonrpsee::types::ErrorObjectOwned {
-    unsupported(
-        "admin methods are answered on loopback only; set `admin = true` under [rpc] in \
-         config.toml to serve them here, behind a firewall",
-    )
 }
 
 /// A method that changes this node: not for web pages.

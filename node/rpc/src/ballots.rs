@@ -8,7 +8,9 @@ use alloy_sol_types::{SolCall, SolValue, sol};
 use jsonrpsee::types::ErrorObjectOwned;
 use medina_execution::{CallEnvironment, CallRequest, PERMISSIONING};
 use medina_storage::HistoricalState;
-use medina_types::NodePublicKey;
+use medina_types::{Height, NodePublicKey};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use crate::{
     context::Context,
@@ -116,9 +118,14 @@ pub(crate) struct Ballot {
 pub(crate) struct Ballots<'a> {
     context: &'a Context,
     contract: Address,
+    /// Block after which the state is.
+    height: Height,
     state: HistoricalState<'a>,
     environment: CallEnvironment,
 }
+
+/// The last list that was asked for, with its block and the time that it was asked for.
+pub(crate) type BallotsKept = Mutex<Option<((Height, u64), Arc<Vec<Ballot>>)>>;
 
 impl Context {
     /// The Permissioning contract at a position.
@@ -128,6 +135,10 @@ impl Context {
         Ok(Ballots {
             context: self,
             contract: *contract,
+            height: match position {
+                Position::At(height) => height,
+                Position::Pending => self.head().height,
+            },
             state: self.state(position)?,
             environment: self.environment(position)?,
         })
@@ -143,8 +154,22 @@ fn no_contract() -> ErrorObjectOwned {
 
 impl Ballots<'_> {
     /// Ballots on validators, newest first, at most the newest
-    /// [`BALLOTS_READ_MAX`] ballots of any kind.
-    pub(crate) fn on_validators(&self) -> Answer<Vec<Ballot>> {
+    /// [`BALLOTS_READ_MAX`] ballots of any kind. Each costs runs of the EVM, so the
+    /// answer is kept while it is good: a ballot changes with the state and the time.
+    pub(crate) fn on_validators(&self) -> Answer<Arc<Vec<Ballot>>> {
+        let key = (self.height, self.environment.timestamp);
+        let mut kept = self.context.ballots_kept.lock();
+        if let Some((_, ballots)) = kept.as_ref().filter(|(of, _)| *of == key) {
+            return Ok(ballots.clone());
+        }
+        // The lock is held: who asks for the same meanwhile waits instead of doing
+        // the same work.
+        let ballots = Arc::new(self.read_all()?);
+        *kept = Some((key, ballots.clone()));
+        Ok(ballots)
+    }
+
+    fn read_all(&self) -> Answer<Vec<Ballot>> {
         let count = self.call(Permissioning::ballotCountCall {})?;
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let oldest = count.saturating_sub(BALLOTS_READ_MAX) + 1;
@@ -173,9 +198,9 @@ impl Ballots<'_> {
 
     /// As [`Self::on_validators`], those that take votes.
     pub(crate) fn open(&self) -> Answer<Vec<Ballot>> {
-        let mut all = self.on_validators()?;
-        all.retain(|ballot| ballot.is_open);
-        Ok(all)
+        let all = self.on_validators()?;
+        let open = all.iter().filter(|ballot| ballot.is_open);
+        Ok(open.copied().collect())
     }
 
     /// Whether an organisation said yes to a ballot.

@@ -41,6 +41,10 @@ impl BlockCache {
 impl Context {
     /// A decided block with its receipts.
     pub(crate) fn committed(&self, height: Height) -> Answer<Option<Arc<CommittedBlock>>> {
+        // On a development network a height may be decided anew.
+        if self.node.dev().is_some() {
+            return Ok(self.committed_uncached(height)?.map(Arc::new));
+        }
         if let Some(block) = self.blocks.get(height) {
             return Ok(Some(block));
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    NodeView, RpcConfig, block_cache::BlockCache, fresh_transactions::FreshTransactions,
-    polling_filters::PollingFilters, workers::Workers,
+    NodeView, RpcConfig, ballots::BallotsKept, block_cache::BlockCache,
+    fresh_transactions::FreshTransactions, polling_filters::PollingFilters, workers::Workers,
 };
 
 /// Shared by all methods of one server. Cheap to clone.
@@ -19,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) blocks: Arc<BlockCache>,
     pub(crate) fresh: Arc<FreshTransactions>,
     pub(crate) workers: Workers,
+    pub(crate) ballots_kept: Arc<BallotsKept>,
     /// Becomes true, or loses its sender, when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -37,6 +38,7 @@ impl Context {
             blocks: Arc::default(),
             fresh: Arc::default(),
             workers: Workers::for_this_machine(),
+            ballots_kept: Arc::default(),
             stopping,
         }
     }

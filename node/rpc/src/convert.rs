@@ -1,7 +1,7 @@
 //! From consensus types to the shapes of JSON-RPC.
 
 use alloy_consensus::{
-    ReceiptEnvelope, Sealed, Transaction as _, TxReceipt as _,
+    Header, ReceiptEnvelope, Sealed, Transaction as _, TxReceipt as _,
     transaction::{Recovered, TransactionInfo, TransactionMeta},
 };
 use alloy_primitives::{Address, U256};
@@ -36,9 +36,11 @@ pub(crate) fn block(block: &RecoveredBlock, full: bool) -> RpcBlock {
             .collect();
         BlockTransactions::Hashes(hashes)
     };
+    let ommers = &block.sealed.block().body.ommers;
     RpcBlock {
         header: header(&block.sealed),
-        uncles: Vec::new(),
+        // None of our blocks has any.
+        uncles: ommers.iter().map(Header::hash_slow).collect(),
         transactions,
         withdrawals: block.sealed.block().body.withdrawals.clone(),
     }
@@ -148,7 +150,7 @@ fn receipt_at(place: &Place<'_>, transaction: &Transaction, receipt: &Receipt) -
         block_number: Some(meta.block_number),
         gas_used: receipt.cumulative_gas_used.saturating_sub(place.gas_before),
         effective_gas_price: transaction.effective_gas_price(header.base_fee_per_gas),
-        blob_gas_used: None,
+        blob_gas_used: transaction.blob_gas_used(),
         blob_gas_price: None,
         from: place.sender,
         to: transaction.to(),

@@ -6,10 +6,12 @@
 use alloy_primitives::{B256, Bytes};
 use jsonrpsee::types::{
     ErrorObjectOwned,
-    error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE},
+    error::{
+        INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, INVALID_REQUEST_CODE, METHOD_NOT_FOUND_CODE,
+    },
 };
 use medina_storage::StorageError;
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, num::NonZeroU32, time::Duration};
 
 use crate::{PeerChangeError, SubmitError, revert::revert_message};
 
@@ -30,6 +32,8 @@ const LIMIT_EXCEEDED: i32 = -32005;
 const REVERTED: i32 = 3;
 /// EIP-7966: no receipt within the time asked for, with the hash as data.
 const RECEIPT_TIMEOUT: i32 = 4;
+/// A block's body or receipts are no longer kept (execution API specification).
+const PRUNED: i32 = 4444;
 
 fn plain(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(code, message, None::<()>)
@@ -50,9 +54,14 @@ pub(crate) fn not_found(message: impl Into<String>) -> ErrorObjectOwned {
     plain(NOT_FOUND, message)
 }
 
+/// A simulation that cannot be, with the code that execution-apis gives it.
+pub(crate) fn simulation(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
+    plain(code, message)
+}
+
 /// State of a block that we do not have.
 pub(crate) fn unknown_block() -> ErrorObjectOwned {
-    not_found("header not found")
+    server("header not found")
 }
 
 /// A polling filter that is not installed, or not any more.
@@ -68,6 +77,61 @@ pub(crate) fn limit_exceeded(message: impl Into<String>) -> ErrorObjectOwned {
 /// Something that this chain or this node does not do; the text says what does.
 pub(crate) fn unsupported(message: impl Into<String>) -> ErrorObjectOwned {
     plain(UNSUPPORTED, message)
+}
+
+/// Nobody knows such a method; geth's words.
+pub(crate) fn unknown_method(method: &str) -> ErrorObjectOwned {
+    let text = format!(
+        "the method {} does not exist/is not available",
+        shown(method)
+    );
+    plain(METHOD_NOT_FOUND_CODE, text)
+}
+
+/// A method that is not open to this caller. It has the code of one that does not
+/// exist, since clients probe; the text says how it can be opened.
+pub(crate) fn closed_method(method: &str) -> ErrorObjectOwned {
+    let namespace = method.split_once('_').map_or(method, |(name, _)| name);
+    let text = format!(
+        "the method {} does not exist/is not available: {namespace} is closed to this caller; give \
+         an API key that opens it, or name it in [rpc] namespaces of config.toml",
+        shown(method)
+    );
+    plain(METHOD_NOT_FOUND_CODE, text)
+}
+
+/// Subscriptions need a WebSocket; geth's code and words.
+pub(crate) fn no_notifications() -> ErrorObjectOwned {
+    plain(METHOD_NOT_FOUND_CODE, "notifications not supported")
+}
+
+/// No request at all.
+pub(crate) fn invalid_request(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(INVALID_REQUEST_CODE, message)
+}
+
+/// More calls than somebody may make.
+pub(crate) fn too_often(who: &str, per_second: NonZeroU32) -> ErrorObjectOwned {
+    limit_exceeded(format!(
+        "request rate exceeded: at most {per_second} per second of one {who}; slow down"
+    ))
+}
+
+/// The same request may pass later.
+pub(crate) fn unavailable(message: impl Into<String>) -> ErrorObjectOwned {
+    plain(UNAVAILABLE, message)
+}
+
+/// A search that ran out of time; the data says from which block it goes on.
+pub(crate) fn search_time_over(message: String, resume: u64) -> ErrorObjectOwned {
+    let data = serde_json::json!({ "resumeFrom": resume });
+    ErrorObjectOwned::owned(UNAVAILABLE, message, Some(data))
+}
+
+/// The beginning of a name from outside.
+fn shown(name: &str) -> String {
+    const SHOWN_CHARACTERS_MAX: usize = 80;
+    name.chars().take(SHOWN_CHARACTERS_MAX).collect()
 }
 
 /// All threads and waiting places are taken.
@@ -90,6 +154,8 @@ pub(crate) fn fault(error: impl Display) -> ErrorObjectOwned {
 pub(crate) fn storage(error: StorageError) -> ErrorObjectOwned {
     match error {
         StorageError::UnknownHeight { .. } => unknown_block(),
+        StorageError::StatePruned { .. } => server(error.to_string()),
+        StorageError::BlockPruned { .. } => plain(PRUNED, error.to_string()),
         error => fault(error),
     }
 }
@@ -143,7 +209,7 @@ mod tests {
                 -32000,
                 "nonce too low",
             ),
-            (unknown_block(), -32001, "header not found"),
+            (unknown_block(), -32000, "header not found"),
             (unknown_filter(), -32000, "filter not found"),
             (busy(), -32005, "the node is busy; try again later"),
             (reverted(&Bytes::new()), 3, "execution reverted"),

@@ -8,25 +8,29 @@
 //! `raft_*`) and changed by none of them: validators change by ballot.
 //!
 //! ```text
-//! socket -> jsonrpsee (limits, batches) -> method (arguments read, bounds checked)
-//!                                            -> lane of workers -> store, executor, pool
+//! socket -> front (connections, callers, rates) -> jsonrpsee (JSON, batches)
+//!        -> method (arguments read, bounds checked) -> lane of workers -> store, executor, pool
 //! ```
 //!
 //! Work that touches the disk or the EVM runs in a bounded lane of
 //! blocking threads, slow work in a lane of its own, so that no caller can hold
 //! up another.
 
+mod access;
 mod admin;
 mod arguments;
 mod ballots;
 mod block_cache;
 mod browser;
+mod checkpoint;
 mod config;
 mod context;
 mod convert;
+mod dev;
 mod errors;
 mod eth;
 mod fresh_transactions;
+mod front;
 mod istanbul;
 mod landing;
 mod log_filter;
@@ -42,7 +46,9 @@ mod reading;
 mod registry;
 mod revert;
 mod rpc_modules;
+mod section;
 mod server;
+mod storage_key;
 mod traces;
 mod txpool;
 mod validator_history;
@@ -50,9 +56,12 @@ mod validators;
 mod web3;
 mod workers;
 
+pub use access::{Access, ApiKeys, JwtSecret, KeysError, NoScope, SAFE_NAMESPACES};
 pub use config::{AllowedOrigins, RpcConfig, RpcError};
+pub use dev::{DevControls, DevError};
 pub use node_view::{
     CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerChangeError, PeerSummary,
     SubmitError, SyncProgress,
 };
+pub use section::{RpcLimits, RpcSection};
 pub use server::{RpcServerHandle, start};

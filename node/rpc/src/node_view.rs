@@ -11,6 +11,8 @@ use medina_types::{
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
+use crate::DevControls;
+
 /// A block that is on disk, with what its transactions did.
 #[derive(Clone, Debug)]
 pub struct CommittedBlock {
@@ -195,6 +197,17 @@ pub trait NodeView: Send + Sync + 'static {
 
     /// What consensus is doing, `None` before it has started.
     fn consensus(&self) -> Option<ConsensusSummary>;
+
+    /// State root that a receipt carries instead of its status. Blocks before
+    /// Byzantium have it, so ours never do.
+    fn root_of_receipt(&self, _height: Height, _index: usize) -> Option<B256> {
+        None
+    }
+
+    /// Controls of the network, if it is a development network (`medina dev`).
+    fn dev(&self) -> Option<Arc<dyn DevControls>> {
+        None
+    }
 
     /// Every block from now on, after it is on disk. A receiver that lags loses
     /// nothing: the server reads what it missed from the store.

@@ -98,6 +98,15 @@ impl PollingFilters {
         }
     }
 
+    /// Moves back those that stand behind a height, whose blocks are decided anew.
+    pub(crate) fn go_back(&self, next: Height) {
+        for filter in self.installed.lock().values_mut() {
+            if let Bookmark::Blocks(from) | Bookmark::Logs(_, from) = &mut filter.bookmark {
+                *from = next.min(*from);
+            }
+        }
+    }
+
     fn drop_expired(&self, installed: &mut BTreeMap<U128, Installed>, now: Instant) {
         installed.retain(|_, filter| now.saturating_duration_since(filter.used) < self.lifetime);
     }
@@ -165,6 +174,18 @@ mod tests {
         assert!(filters.bookmark(used, start + LIFETIME).is_some());
         assert!(filters.bookmark(idle, start + LIFETIME).is_none());
         assert!(!filters.uninstall(idle, start + LIFETIME));
+    }
+
+    #[test]
+    fn filters_go_back_and_never_on() {
+        let filters = PollingFilters::new(10, LIFETIME);
+        let start = Instant::now();
+        let [early, late] = [2, 9].map(|height| filters.install(blocks(height), start));
+        filters.go_back(Height(5));
+        for (id, expected) in [(early, 2), (late, 5)] {
+            let found = filters.bookmark(id, start);
+            assert!(matches!(found, Some(Bookmark::Blocks(Height(height))) if height == expected));
+        }
     }
 
     #[test]

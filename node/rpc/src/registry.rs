@@ -30,6 +30,14 @@ impl Registry {
         }
     }
 
+    /// Namespaces of the methods registered so far.
+    pub(crate) fn namespaces_of_methods(&self) -> Vec<&'static str> {
+        let names = self.module.method_names();
+        let namespaces = names.filter_map(|name| name.split_once('_').map(|(space, _)| space));
+        let distinct: std::collections::BTreeSet<_> = namespaces.collect();
+        distinct.into_iter().collect()
+    }
+
     /// A method that answers from memory and runs on the event loop.
     pub(crate) fn quick<T: Serialize + 'static>(
         &mut self,

@@ -1,37 +1,49 @@
-//! `rpc_modules`: which namespaces there are.
+//! `rpc_modules`: which namespaces there are for the caller.
 
-use jsonrpsee::server::RegisterMethodError;
+use jsonrpsee::{Extensions, server::RegisterMethodError};
 use medina_types::ConsensusEngine;
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use crate::{arguments::Arguments, context::Context, errors::Answer, registry::Registry};
+use crate::{context::Context, errors::Answer, front::Caller, registry::Registry};
+
+/// Namespaces of every server.
+const NAMESPACES: [&str; 11] = [
+    "admin", "debug", "eth", "istanbul", "medina", "net", "ots", "rpc", "trace", "txpool", "web3",
+];
+/// geth's version of each.
+const VERSION: &str = "1.0";
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
-    registry.quick("rpc_modules", modules)
+    let dev = registry.namespaces_of_methods();
+    registry
+        .module
+        .register_method("rpc_modules", move |_, context, extensions| {
+            modules(context, extensions, &dev)
+        })?;
+    Ok(())
 }
 
-fn modules(context: &Context, _: &mut Arguments) -> Answer<Value> {
-    let mut modules = json!({
-        "eth": "1.0",
-        "istanbul": "1.0",
-        "medina": "1.0",
-        "net": "1.0",
-        "rpc": "1.0",
-        "txpool": "1.0",
-        "web3": "1.0",
-    });
+/// Those that the caller may use.
+fn modules(
+    context: &Context,
+    extensions: &Extensions,
+    registered: &[&'static str],
+) -> Answer<BTreeMap<&'static str, &'static str>> {
     let engine = match context.spec().consensus.engine {
         ConsensusEngine::Qbft => "qbft",
         ConsensusEngine::Raft => "raft",
     };
-    modules[engine] = json!("1.0");
-    if context.config.admin {
-        modules["admin"] = json!("1.0");
-    }
-    if context.config.tracing {
-        for name in ["debug", "ots", "trace"] {
-            modules[name] = json!("1.0");
-        }
-    }
-    Ok(modules)
+    let caller = extensions.get::<Caller>();
+    let is_open = |name: &&str| caller.is_none_or(|caller| caller.access.allows_namespace(name));
+    let developers = registered
+        .iter()
+        .copied()
+        .filter(|name| is_for_developers(name));
+    let names = NAMESPACES.into_iter().chain([engine]).chain(developers);
+    Ok(names.filter(is_open).map(|name| (name, VERSION)).collect())
+}
+
+/// Namespaces that only `medina dev` has.
+fn is_for_developers(namespace: &str) -> bool {
+    ["anvil", "evm", "hardhat"].contains(&namespace)
 }

@@ -3,9 +3,13 @@
 use alloy_primitives::{B128, U128};
 use jsonrpsee::{
     server::{
-        BatchRequestConfig, IdProvider, PingConfig, RegisterMethodError, RpcModule, Server,
-        ServerConfig, ServerHandle,
-        middleware::http::{Authority, AuthorityError, HostFilterLayer},
+        BatchRequestConfig, HttpRequest, IdProvider, Methods, PingConfig, RegisterMethodError,
+        RpcModule, Server, ServerConfig, ServerHandle,
+        middleware::{
+            http::{Authority, AuthorityError, HostFilterLayer},
+            rpc::RpcServiceBuilder,
+        },
+        stop_channel,
     },
     types::SubscriptionId,
 };
@@ -18,12 +22,20 @@ use tokio::{
         watch,
     },
 };
-use tower_http::cors::{Any, CorsLayer};
+use tower::Service as _;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::{
-    AllowedOrigins, NodeView, RpcConfig, RpcError, admin, browser::MarkWebPages, context::Context,
-    eth, istanbul, landing::LandingLayer, medina, net, qbft, raft, registry::Registry, rpc_modules,
-    traces, txpool, validators, web3,
+    AllowedOrigins, NodeView, RpcConfig, RpcError, admin,
+    browser::MarkWebPages,
+    context::Context,
+    dev, eth,
+    front::{self, Doors, GateLayer, GuardLayer},
+    istanbul,
+    landing::LandingLayer,
+    medina, net, qbft, raft,
+    registry::Registry,
+    rpc_modules, traces, txpool, validators, web3,
 };
 
 /// A running server. It stops when the last clone of this is dropped.
@@ -73,22 +85,33 @@ pub async fn start(
     let middleware = tower::ServiceBuilder::new()
         .layer(cors(&config.origins)?)
         .layer(host_filter(config.hosts.as_deref())?)
+        .layer(GateLayer::new(&config, node.clone()))
         .layer(LandingLayer)
         .layer(MarkWebPages);
     let server_config = server_config(&config);
+    let doors = Doors::new(&config);
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
-    let listener = listener.into_std().map_err(failed)?;
-    let server = Server::builder()
-        .set_config(server_config)
-        .set_http_middleware(middleware)
-        .build_from_tcp(listener)
-        .map_err(failed)?;
-    let local = server.local_addr().map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
     let (stopping, stopped) = watch::channel(false);
     let context = Context::new(node.clone(), config, stopped);
     let methods = methods(context.clone())?;
+    let guard = GuardLayer::new(methods.method_names());
+    let methods = Methods::from(methods);
+    let (stop, handle) = stop_channel();
+    let services = Server::builder()
+        .set_config(server_config)
+        .set_http_middleware(middleware)
+        .set_rpc_middleware(RpcServiceBuilder::new().layer(guard))
+        .to_service_builder();
+    let stop_of_services = stop.clone();
+    let answer = move |request: HttpRequest, connection: u32| {
+        let services = services.clone().connection_id(connection);
+        services
+            .build(methods.clone(), stop_of_services.clone())
+            .call(request)
+    };
     tokio::spawn(remember_pending(context, node.subscribe_pending()));
-    let handle = server.start(methods);
+    tokio::spawn(front::serve(listener, doors, stop, answer));
     Ok(RpcServerHandle(Arc::new(Running {
         handle,
         stopping,
@@ -98,21 +121,22 @@ pub async fn start(
 
 /// Every method of the server.
 pub(crate) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMethodError> {
-    let serves_admin = context.config.admin;
-    let serves_tracing = context.config.tracing;
+    let is_dev = context.node.dev().is_some();
     let mut registry = Registry::new(context);
-    admin::register(&mut registry, serves_admin)?;
+    admin::register(&mut registry)?;
+    dev::register(&mut registry, is_dev)?;
     eth::register(&mut registry)?;
     istanbul::register(&mut registry)?;
     medina::register(&mut registry)?;
     net::register(&mut registry)?;
     qbft::register(&mut registry)?;
     raft::register(&mut registry)?;
-    rpc_modules::register(&mut registry)?;
-    traces::register(&mut registry, serves_tracing)?;
+    traces::register(&mut registry)?;
     txpool::register(&mut registry)?;
     validators::register(&mut registry)?;
     web3::register(&mut registry)?;
+    // It lists what was registered before it.
+    rpc_modules::register(&mut registry)?;
     Ok(registry.module)
 }
 
@@ -140,7 +164,10 @@ impl IdProvider for HexIds {
 }
 
 fn cors(origins: &AllowedOrigins) -> Result<CorsLayer, RpcError> {
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
+    // A wildcard would leave out `authorization`.
+    let layer = CorsLayer::new()
+        .allow_methods(Any)
+        .allow_headers(AllowHeaders::mirror_request());
     match origins {
         // Browsers ask before a public page may call this machine's own network.
         AllowedOrigins::Any => Ok(layer.allow_origin(Any).allow_private_network(true)),

@@ -169,7 +169,7 @@ fn admitted(context: &Context) -> Answer<Vec<Admitted>> {
         return Ok(Vec::new());
     };
     let mut found = BTreeMap::new();
-    for ballot in ballots.on_validators()? {
+    for ballot in ballots.on_validators()?.iter().copied() {
         let Change::Add { key, operator } = ballot.change else {
             continue;
         };

@@ -104,7 +104,7 @@ async fn web_pages_may_look_and_not_touch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_loopback_admin_is_served_only_where_configured() {
-    let rpc = Rpc::with(|config| config.admin = false).await;
+    let rpc = Rpc::with(|config| config.public.close("admin")).await;
     for method in [
         "admin_nodeInfo",
         "admin_peers",
@@ -113,13 +113,16 @@ async fn beyond_loopback_admin_is_served_only_where_configured() {
         "admin_datadir",
     ] {
         let (code, text) = rpc.refused(method, json!([])).await;
-        assert_eq!(code, -32004, "{method}");
-        assert!(text.contains("admin = true"), "{method}: {text}");
+        assert_eq!(code, -32601, "{method}");
+        assert!(
+            text.contains("namespaces of config.toml"),
+            "{method}: {text}"
+        );
     }
     let modules = rpc.call("rpc_modules", json!([])).await;
     assert_eq!(modules.get("admin"), None);
     let anywhere = medina_rpc::RpcConfig::new("0.0.0.0:0".parse().unwrap());
-    assert!(!anywhere.admin);
+    assert!(!anywhere.public.allows("admin_peers"));
     let loopback = medina_rpc::RpcConfig::new("127.0.0.1:0".parse().unwrap());
-    assert!(loopback.admin);
+    assert!(loopback.public.allows("admin_peers"));
 }

@@ -294,7 +294,7 @@ async fn state_is_read_at_any_block() {
     );
     for at in [json!("0x99"), json!({ "blockHash": B256::repeat_byte(1) })] {
         let refused = rpc.refused("eth_getBalance", json!([COUNTER_AT, at])).await;
-        assert_eq!(refused, (-32001, "header not found".to_owned()));
+        assert_eq!(refused, (-32000, "header not found".to_owned()));
     }
 }
 

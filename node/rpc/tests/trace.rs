@@ -799,11 +799,16 @@ async fn explorer_finds_transactions_and_creators_without_an_index() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn namespaces_are_refused_where_they_are_not_served() {
-    let rpc = Rpc::with(|config| config.tracing = false).await;
+    let rpc = Rpc::with(|config| {
+        for namespace in ["debug", "trace", "ots"] {
+            config.public.close(namespace);
+        }
+    })
+    .await;
     for method in ["debug_traceTransaction", "trace_block", "ots_getApiLevel"] {
         let (code, text) = rpc.refused(method, json!([])).await;
-        assert_eq!(code, -32004);
-        assert!(text.contains("tracing = true"), "{text}");
+        assert_eq!(code, -32601);
+        assert!(text.contains("is closed to this caller"), "{text}");
     }
     let modules = rpc.call("rpc_modules", json!([])).await;
     assert_eq!(modules.get("debug"), None);
@@ -838,4 +843,123 @@ async fn metered_blocks_are_traced_with_their_fees() {
     let fee = quantity(&receipts[0]["gasUsed"]) * quantity(&receipts[0]["effectiveGasPrice"]);
     assert_eq!(quantity(&details["totalFees"]), fee);
     assert_ne!(fee, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_one_request_build_on_one_another() {
+    let rpc = Rpc::start().await;
+    // The counter raises its slot with each call and answers nothing: the state tells.
+    let call = json!([{ "to": COUNTER_AT }, ["stateDiff"]]);
+    let traces = rpc
+        .call("trace_callMany", json!([[call, call], "latest"]))
+        .await;
+    let diffs: Vec<&Value> = traces
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trace| &trace["stateDiff"][COUNTER_AT.to_string().to_lowercase()]["storage"])
+        .collect();
+    assert_eq!(diffs.len(), 2);
+    let first = diffs[0].as_object().unwrap().values().next().unwrap();
+    let second = diffs[1].as_object().unwrap().values().next().unwrap();
+    let after_first = first["*"]["to"].as_str().or(first["+"].as_str()).unwrap();
+    assert_eq!(second["*"]["from"], after_first, "{traces}");
+    let many = vec![call; 257];
+    let (code, text) = rpc.refused("trace_callMany", json!([many, "latest"])).await;
+    assert!(code == -32005 && text.contains("at most 256"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transaction_is_traced_before_anybody_sends_it() {
+    let rpc = Rpc::start().await;
+    let raw = signed(0, 0, Some(COUNTER_AT), &[]);
+    let traced = rpc
+        .call("trace_rawTransaction", json!([raw, ["trace"]]))
+        .await;
+    let to = traced["trace"][0]["action"]["to"].as_str().unwrap();
+    assert_eq!(to, COUNTER_AT.to_string().to_lowercase());
+    assert_eq!(rpc.call("eth_blockNumber", json!([])).await, "0x0");
+    let refused = rpc
+        .refused("trace_rawTransaction", json!(["0x01", []]))
+        .await;
+    assert_eq!(refused.0, -32602);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn block_is_traced_by_its_bytes_if_it_is_of_the_chain() {
+    let rpc = Rpc::start().await;
+    rpc.send(&signed(0, 0, Some(COUNTER_AT), &[])).await;
+    rpc.node.mine();
+    let raw = rpc.call("debug_getRawBlock", json!(["latest"])).await;
+    let tracer = json!({ "tracer": "callTracer" });
+    let by_bytes = rpc.call("debug_traceBlock", json!([raw, tracer])).await;
+    let by_number = rpc
+        .call("debug_traceBlockByNumber", json!(["latest", tracer]))
+        .await;
+    assert_eq!(by_bytes, by_number);
+    let (_, text) = rpc.refused("debug_traceBlock", json!(["0x01"])).await;
+    assert!(text.contains("could not decode block"), "{text}");
+    assert_eq!(rpc.call("debug_getBadBlocks", json!([])).await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_of_an_address_are_found_page_by_page() {
+    let rpc = Rpc::start().await;
+    let mut hashes = Vec::new();
+    for nonce in 0..5 {
+        hashes.push(rpc.send(&signed(0, nonce, Some(COUNTER_AT), &[])).await);
+        rpc.node.mine();
+        // Blocks of others in between.
+        rpc.send(&signed(1, nonce, Some(COUNTER_AT), &[])).await;
+        rpc.node.mine();
+    }
+    let sender = rpc
+        .call("eth_getTransactionByHash", json!([hashes[0]]))
+        .await["from"]
+        .clone();
+    let page = |method: &'static str, address: Value, from: u64| {
+        let rpc = &rpc;
+        async move { rpc.call(method, json!([address, from, 2])).await }
+    };
+    let of = |page: &Value| -> Vec<String> {
+        let transactions = page["txs"].as_array().unwrap().iter();
+        transactions
+            .map(|one| one["hash"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (before, after) = (
+        "ots_searchTransactionsBefore",
+        "ots_searchTransactionsAfter",
+    );
+    let newest = page(before, sender.clone(), 0).await;
+    assert_eq!(of(&newest), [hashes[4].clone(), hashes[3].clone()]);
+    assert_eq!(
+        (&newest["firstPage"], &newest["lastPage"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(newest["receipts"][0]["transactionHash"], json!(hashes[4]));
+    assert!(newest["receipts"][0]["timestamp"].is_u64());
+    let next = page(before, sender.clone(), 7).await;
+    assert_eq!(of(&next), [hashes[2].clone(), hashes[1].clone()]);
+    let last = page(before, sender.clone(), 3).await;
+    assert_eq!(of(&last), [hashes[0].clone()]);
+    assert_eq!(
+        (&last["firstPage"], &last["lastPage"]),
+        (&json!(false), &json!(true))
+    );
+    let oldest = page(after, sender.clone(), 0).await;
+    assert_eq!(of(&oldest), [hashes[1].clone(), hashes[0].clone()]);
+    assert_eq!(
+        (&oldest["firstPage"], &oldest["lastPage"]),
+        (&json!(false), &json!(true))
+    );
+    let end = page(after, sender, 8).await;
+    assert_eq!(of(&end), [hashes[4].clone()]);
+    assert_eq!(end["firstPage"], json!(true));
+    // Of a contract every block is looked at.
+    let contract = page(before, json!(COUNTER_AT), 0).await;
+    assert_eq!(of(&contract).len(), 2);
+    assert_eq!(of(&contract)[1], hashes[4]);
+    let nobody = page(before, json!(Address::repeat_byte(0xcd)), 0).await;
+    assert_eq!((of(&nobody).len(), &nobody["lastPage"]), (0, &json!(true)));
 }

@@ -1,5 +1,11 @@
-//! Who may connect: validators of the current set, nodes named in genesis, in
-//! the file of known nodes or admitted by the `Permissioning` contract.
+//! Who may connect: validators of the current set, and whom the `Permissioning`
+//! contract admits. Whom the contract knows and keeps out stays out.
+//!
+//! Where permissions are open, nodes that the contract has never heard of are
+//! admitted if genesis or the file of known nodes names them. Where they are
+//! enforced, the contract alone decides; while it gives no answer, the nodes that
+//! genesis names may connect, and while this node is still finding out what the
+//! chain says now, those of its file.
 //!
 //! Validators of the current set are never kept out. Links of nodes that lose
 //! their admission are closed.
@@ -9,15 +15,19 @@ use crate::{
     config::{ConfigError, KnownNode, KnownNodes},
     monitoring::believable_height,
 };
+use medina_execution::NodeStanding;
 use medina_network::{KnownPeer, NetworkHandle, PeerGate, PeerInfo};
 use medina_rpc::PeerChangeError;
-use medina_types::{NodePublicKey, ValidatorSet, limits, wire::PeerStatus};
+use medina_types::{NodePublicKey, PermissionMode, ValidatorSet, limits, wire::PeerStatus};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
@@ -49,6 +59,9 @@ pub(crate) struct Admission {
     own_key: NodePublicKey,
     known: Mutex<Known>,
     changed: Notify,
+    /// Whether our head was once as high as others say theirs is; no matter where
+    /// permissions are open.
+    has_caught_up: AtomicBool,
 }
 
 impl Admission {
@@ -60,6 +73,7 @@ impl Admission {
         own_key: NodePublicKey,
     ) -> Result<Self, ConfigError> {
         let nodes = by_key(KnownNodes::load(&path)?);
+        let is_open = chain.spec.permissions == PermissionMode::Open;
         let known = Mutex::new(Known {
             nodes,
             ..Known::default()
@@ -71,6 +85,7 @@ impl Admission {
             own_key,
             known,
             changed: Notify::new(),
+            has_caught_up: AtomicBool::new(is_open),
         };
         admission.warn_if_unlisted();
         Ok(admission)
@@ -111,7 +126,7 @@ impl Admission {
     ) {
         let mut height = self.chain.watch_height();
         let mut rules = self.rules();
-        let mut must_part = false;
+        let mut must_part = !self.has_caught_up.load(Ordering::Relaxed);
         loop {
             let has_list_changed = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -132,8 +147,10 @@ impl Admission {
                 self.reread();
                 must_part = true;
             }
-            if must_part && !self.is_behind(&network.peers()) {
+            let peers = network.peers();
+            if must_part && self.hears_enough(&peers) && !self.is_behind(&peers) {
                 must_part = false;
+                self.has_caught_up.store(true, Ordering::Relaxed);
                 self.part_from_unwelcome(&network);
             }
         }
@@ -152,6 +169,14 @@ impl Admission {
         let claimed = peers.iter().map(|peer| peer.status.height).collect();
         let faulty_max = head.context.validators.faulty_max();
         believable_height(claimed, faulty_max) > head.height.next()
+    }
+
+    /// Whether more nodes than may lie say how high the chain is, this one included
+    /// if it validates.
+    fn hears_enough(&self, peers: &[PeerInfo]) -> bool {
+        let faulty_max = self.chain.head().context.validators.faulty_max();
+        let ours = usize::from(self.is_validator(&self.own_key));
+        self.has_caught_up.load(Ordering::Relaxed) || peers.len() + ours > faulty_max
     }
 
     fn part_from_unwelcome(&self, network: &NetworkHandle) {
@@ -270,7 +295,17 @@ impl Admission {
             }
             known.nodes.contains_key(key)
         };
-        is_listed || self.always.contains(key) || self.chain.permissions.is_allowed(key)
+        let is_enforced = self.chain.spec.permissions == PermissionMode::Enforced;
+        match self.chain.permissions.standing(key) {
+            Some(NodeStanding::Allowed) => true,
+            Some(NodeStanding::Refused) => false,
+            // Unknown to an old block may be a validator of today.
+            Some(NodeStanding::Unknown) if is_enforced => {
+                is_listed && !self.has_caught_up.load(Ordering::Relaxed)
+            }
+            None if is_enforced => self.chain.spec.permission_lists.nodes.contains(key),
+            Some(NodeStanding::Unknown) | None => is_listed || self.always.contains(key),
+        }
     }
 }
 

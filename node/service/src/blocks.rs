@@ -1,7 +1,7 @@
 //! Building and checking proposed blocks on the head.
 
-use crate::chain::Chain;
-use alloy_primitives::{Address, B256, Bytes};
+use crate::{chain::Chain, dev::NextBlock};
+use alloy_primitives::{Address, B256};
 use medina_execution::{
     BuildAttributes, ExecutedBlock, ExecutionError, InvalidBlock, TransactionRefused,
     TransactionSource,
@@ -36,11 +36,15 @@ pub(crate) fn build(
     chain: &Chain,
     head: &Head,
     operator: Address,
+    next: NextBlock,
 ) -> Result<ExecutedBlock, ExecutionError> {
     let attributes = BuildAttributes {
         beneficiary: operator,
-        timestamp_s: chain.clock.unix_seconds(),
-        extra_data: Bytes::new(),
+        timestamp_s: match next.takes_transactions {
+            true => chain.clock.unix_seconds(),
+            false => head.header.timestamp,
+        },
+        extra_data: next.extra_data,
     };
     let budget = chain.spec.consensus.base_timeout / BUILD_TIME_DIVISOR;
     let budget_ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
@@ -48,7 +52,7 @@ pub(crate) fn build(
     let until_ms = now_ms.saturating_add(budget_ms);
     let best = chain.pool.best(chain.next_base_fee(), now_ms);
     let mut candidates = Candidates { chain, best };
-    let mut is_time_up = || chain.clock.now_ms() >= until_ms;
+    let mut is_time_up = || !next.takes_transactions || chain.clock.now_ms() >= until_ms;
     chain.executor.build(
         &chain.store,
         head,

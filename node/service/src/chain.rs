@@ -2,14 +2,20 @@
 //!
 //! Only the consensus driver writes; everybody else reads or listens.
 
-use crate::{clock::Clock, organisations::Organisations, permissions::NodePermissions};
+use crate::{
+    clock::Clock,
+    dev::{DevNetwork, NextBlock, impersonated_sender},
+    organisations::Organisations,
+    permissions::NodePermissions,
+};
 use alloy_primitives::{Address, B256, U256};
 use medina_execution::{ExecutedBlock, Executor, InvalidBlock};
 use medina_pool::{AccountView, BlockUpdate, IncludedTransaction, Pool, PoolError};
 use medina_rpc::CommittedBlock;
 use medina_storage::{BlockCommit, Head, StateReader as _, StorageError, Store, SyncMode};
 use medina_types::{
-    Certificate, ChainSpec, ConsensusEngine, Height, SealedBlock, StateChanges, wire::PeerStatus,
+    Certificate, ChainSpec, ConsensusEngine, Height, RecoveredTransaction, SealedBlock,
+    StateChanges, TransactionDecodeError, wire::PeerStatus,
 };
 use std::{
     collections::HashMap,
@@ -40,6 +46,8 @@ pub(crate) struct Chain {
     /// Height up to which every block has the certificate of a quorum.
     certified: Arc<AtomicU64>,
     committed: broadcast::Sender<Arc<CommittedBlock>>,
+    /// The development network that this node is one of, if it is.
+    pub(crate) dev: Option<DevNetwork>,
 }
 
 impl Chain {
@@ -65,6 +73,7 @@ impl Chain {
             head,
             certified: Arc::default(),
             committed,
+            dev: None,
         };
         chain.find_certified();
         chain
@@ -162,9 +171,11 @@ impl Chain {
         block: &SealedBlock,
         senders: &HashMap<B256, Address>,
     ) -> Result<ExecutedBlock, InvalidBlock> {
+        let pretended = self.pretended_senders(block);
         let known = |hash: &B256| {
             let sender = senders.get(hash).copied();
-            sender.or_else(|| self.pool.sender_of(hash))
+            let sender = sender.or_else(|| self.pool.sender_of(hash));
+            sender.or_else(|| pretended.get(hash).copied())
         };
         self.executor
             .validate(&self.store, &self.head(), block, known)
@@ -203,6 +214,9 @@ impl Chain {
             sync,
         })?;
         self.advance_certified();
+        if let Some(dev) = &self.dev {
+            dev.on_block(self.clock.machine_seconds(), block.header());
+        }
         self.follow(
             CommittedBlock {
                 block,
@@ -239,8 +253,64 @@ impl Chain {
     /// When the pool will offer something for a block, on the monotonic clock:
     /// now, later when gas credit has come back, or `None` when it is empty.
     pub(crate) fn work_at_ms(&self) -> Option<u64> {
-        self.pool
-            .next_executable_at(self.next_base_fee(), self.clock.now_ms())
+        let now_ms = self.clock.now_ms();
+        let at_ms = self.pool.next_executable_at(self.next_base_fee(), now_ms);
+        match &self.dev {
+            Some(dev) => dev.work_at_ms(self.head().height, at_ms),
+            None => at_ms,
+        }
+    }
+
+    /// What the block after this head is to be: of whatever waits in the pool,
+    /// unless the controls of a development network want something else.
+    pub(crate) fn next_block(&self, head: Height) -> NextBlock {
+        let dev = self.dev.as_ref();
+        dev.map_or_else(NextBlock::default, |dev| dev.next_block(head))
+    }
+
+    /// Decodes a transaction and recovers its sender.
+    pub(crate) fn decode(
+        &self,
+        bytes: &[u8],
+    ) -> Result<RecoveredTransaction, TransactionDecodeError> {
+        match &self.dev {
+            Some(_) => DevNetwork::decode(bytes),
+            None => RecoveredTransaction::decode(bytes),
+        }
+    }
+
+    /// Senders that a development network impersonates, by transaction.
+    fn pretended_senders(&self, block: &SealedBlock) -> HashMap<B256, Address> {
+        if self.dev.is_none() {
+            return HashMap::new();
+        }
+        let sender = |one| impersonated_sender(one).map(|sender| (*one.tx_hash(), sender));
+        block.transactions().iter().filter_map(sender).collect()
+    }
+
+    /// Forgets the blocks above a height, and all that waits: development networks
+    /// alone go back.
+    pub(crate) fn roll_back(&self, height: Height) -> Result<(), StorageError> {
+        self.store.roll_back(height)?;
+        self.empty_pool();
+        let mut changes = StateChanges::default();
+        for address in self.spec.contracts.values() {
+            changes.accounts.insert(*address, Default::default());
+        }
+        self.organisations.on_block(&changes);
+        self.permissions.on_block(&changes);
+        self.head.send_replace(height);
+        Ok(())
+    }
+
+    /// Takes everything out of the pool.
+    pub(crate) fn empty_pool(&self) {
+        let content = self.pool.content();
+        for queues in [content.executable, content.queued] {
+            for transaction in queues.values().flat_map(|queue| queue.values()) {
+                self.pool.remove(&transaction.hash());
+            }
+        }
     }
 }
 

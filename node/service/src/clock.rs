@@ -1,18 +1,31 @@
 //! The one place where the node reads a clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use crate::dev::DevTime;
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// Wall clock in seconds and monotonic clock in milliseconds since start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    /// What the tests of a development network make of the wall clock.
+    dev: Option<Arc<DevTime>>,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
+            dev: None,
         }
+    }
+
+    /// The clock of a development network.
+    pub(crate) fn with_dev(self, time: Arc<DevTime>) -> Self {
+        let dev = Some(time);
+        Self { dev, ..self }
     }
 
     /// Monotonic milliseconds since the node started.
@@ -20,12 +33,19 @@ impl Clock {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Seconds since 1970, as the network counts them.
+    pub(crate) fn unix_seconds(&self) -> u64 {
+        let machine_s = self.machine_seconds();
+        let dev = self.dev.as_ref();
+        dev.map_or(machine_s, |time| time.now(machine_s))
+    }
+
     /// Seconds since 1970; 0 if the machine's clock stands before that.
     #[allow(
         clippy::disallowed_methods,
         reason = "the node's clock, passed on as a value"
     )]
-    pub(crate) fn unix_seconds(&self) -> u64 {
+    pub(crate) fn machine_seconds(&self) -> u64 {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |time| time.as_secs())

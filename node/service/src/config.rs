@@ -1,5 +1,6 @@
 //! `config.toml` of one node: what is typed there and what it means.
 
+pub use medina_rpc::RpcSection;
 use medina_types::{KeyError, NodePublicKey, NodeSecretKey, limits};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -66,26 +67,12 @@ pub struct NodeConfig {
     /// Consensus.
     #[serde(default)]
     pub consensus: ConsensusSection,
+    /// What is kept of the past.
+    #[serde(default, skip_serializing_if = "HistorySection::keeps_everything")]
+    pub history: HistorySection,
     /// Logs.
     #[serde(default)]
     pub log: LogSection,
-}
-
-/// Where JSON-RPC listens and whom it lets in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RpcSection {
-    /// Address and port for HTTP and WebSocket.
-    pub listen: SocketAddr,
-    /// Origins that browsers may call from; `*` for any.
-    #[serde(default = "any_origin")]
-    pub cors_origins: Vec<String>,
-    /// Whether the `admin` namespace is served; by default on loopback only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admin: Option<bool>,
-    /// Whether `debug`, `trace` and `ots` are served; by default on loopback only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tracing: Option<bool>,
 }
 
 /// Where something listens.
@@ -107,6 +94,47 @@ pub struct ConsensusSection {
     pub vote_without_record: bool,
 }
 
+/// Bodies and receipts of at least so many last blocks are kept: peers that were
+/// away for a while fetch them.
+pub const KEEP_BLOCKS_MIN: u64 = 1_024;
+
+/// What is kept of the past; everything by default. Headers, certificates and
+/// validator sets are always kept, and the head's state is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistorySection {
+    /// States of so many last blocks can be read, the head's among them; without
+    /// it those of all blocks. Calls and proofs below answer that it was pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_state_blocks: Option<u64>,
+    /// Bodies, receipts and transaction lookup of so many last blocks are kept, at
+    /// least [`KEEP_BLOCKS_MIN`]; without it those of all blocks. A new node
+    /// fetches every block from genesis on: at least one node of a network must
+    /// keep them all, or nobody can join by syncing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_blocks: Option<u64>,
+}
+
+impl HistorySection {
+    fn keeps_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is wrong with it, if anything is.
+    fn fault(&self) -> Option<String> {
+        if self.keep_state_blocks == Some(0) {
+            return Some("history.keep_state_blocks must be at least 1: the head's state".into());
+        }
+        let blocks = self
+            .keep_blocks
+            .filter(|blocks| *blocks < KEEP_BLOCKS_MIN)?;
+        Some(format!(
+            "history.keep_blocks is {blocks} and must be at least {KEEP_BLOCKS_MIN}: \
+             peers that were away for a while fetch these"
+        ))
+    }
+}
+
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,10 +149,6 @@ impl Default for LogSection {
             level: "info".to_owned(),
         }
     }
-}
-
-fn any_origin() -> Vec<String> {
-    vec!["*".to_owned()]
 }
 
 /// A node that may connect.
@@ -158,6 +182,10 @@ impl NodeConfig {
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = read_toml(path)?;
+        if let Some(message) = config.history.fault() {
+            let path = path.to_owned();
+            return Err(ConfigError::Malformed { path, message });
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         for part in [
             &mut config.data_dir,
@@ -167,6 +195,7 @@ impl NodeConfig {
         ] {
             *part = folder.join(&*part);
         }
+        config.rpc.place_in(folder);
         Ok(config)
     }
 
@@ -250,6 +279,22 @@ mod tests {
         assert!(config.genesis.is_absolute());
         assert_eq!(config.log.level, "info");
         assert!(!config.consensus.vote_without_record);
+    }
+
+    #[test]
+    fn history_is_kept_whole_unless_it_says_otherwise() {
+        assert_eq!(load(EXAMPLE).unwrap().history, HistorySection::default());
+        let pruned = format!("{EXAMPLE}\n[history]\nkeep_state_blocks = 128\n");
+        let history = load(&pruned).unwrap().history;
+        assert_eq!(history.keep_state_blocks, Some(128));
+        assert_eq!(history.keep_blocks, None);
+        for (line, word) in [
+            ("keep_blocks = 5", "1024"),
+            ("keep_state_blocks = 0", "head"),
+        ] {
+            let error = load(&format!("{EXAMPLE}\n[history]\n{line}\n")).unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        }
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Makes the consensus engine that genesis asks for.
 
 use crate::{chain::Chain, config::NodeConfig, node::NodeError};
+use alloy_primitives::B256;
 use medina_consensus::{
     Ed25519Crypto, Engine, HeadInfo, Qbft, QbftConfig, Raft, RaftConfig, RecordError,
 };
-use medina_types::{ConsensusEngine, NodeSecretKey};
+use medina_types::{ConsensusEngine, Height, NodeSecretKey};
 use tracing::warn;
+
+/// Blocks below the head that a Raft engine can seal again after a restart.
+const RECENT_HASHES: usize = 1_024;
 
 /// The engine that genesis asks for. A record that is torn or damaged is as good
 /// as none: the node goes on as one that lost it, which every engine can do
@@ -69,10 +73,28 @@ fn engine_with(
                 parameters,
                 fresh_incarnation: random_number()?,
                 accept_lost_record,
+                recent: recent_hashes(chain, &info)?,
             };
             Box::new(Raft::new(raft, crypto, info, context, record)?)
         }
     })
+}
+
+/// Hashes of the blocks below the head, which headers hold of their parents.
+fn recent_hashes(chain: &Chain, head: &HeadInfo) -> Result<Vec<(Height, B256)>, NodeError> {
+    let mut hashes = Vec::new();
+    let mut child = head.height;
+    while hashes.len() < RECENT_HASHES {
+        let Some(height) = child.previous() else {
+            break;
+        };
+        let Some(header) = chain.store.header_by_number(child)? else {
+            break;
+        };
+        hashes.push((height, header.parent_hash));
+        child = height;
+    }
+    Ok(hashes)
 }
 
 fn random_number() -> Result<u64, NodeError> {

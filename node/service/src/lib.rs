@@ -17,6 +17,7 @@ mod blocks;
 mod chain;
 mod clock;
 mod config;
+mod dev;
 mod driver;
 mod engine;
 mod fatal;
@@ -26,17 +27,20 @@ mod node;
 mod organisations;
 mod peers;
 mod permissions;
+mod pruning;
 mod sync;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod transaction_permissions;
 mod transactions;
 mod view;
 
 pub use config::{
-    ConfigError, ConsensusSection, KnownNode, KnownNodes, ListenSection, LogSection, NodeConfig,
-    RpcSection,
+    ConfigError, ConsensusSection, HistorySection, KEEP_BLOCKS_MIN, KnownNode, KnownNodes,
+    ListenSection, LogSection, NodeConfig, RpcSection,
 };
+pub use dev::DevNetwork;
 pub use fatal::Fatal;
 pub use node::{Node, NodeError};
 pub use telemetry::start_logging;

@@ -5,15 +5,18 @@ use crate::{
     chain::Chain,
     clock::Clock,
     config::{ConfigError, NodeConfig},
-    driver::Driver,
+    dev::{DevNetwork, DevNode},
+    driver::{Driver, EngineMaker},
     engine::engine,
     fatal::Fatal,
     links::Links,
     monitoring::{self, Monitoring},
     organisations::Organisations,
     peers::Peers,
+    pruning,
     sync::Sync,
     telemetry,
+    transaction_permissions::{self, TransactionPermissions},
     transactions::{self, Transactions},
     view::View,
 };
@@ -22,7 +25,7 @@ use medina_execution::Executor;
 use medina_genesis::{GenesisError, LoadedGenesis};
 use medina_network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
 use medina_pool::{Pool, PoolConfig};
-use medina_rpc::{AllowedOrigins, RpcConfig, RpcError, RpcServerHandle};
+use medina_rpc::{RpcError, RpcServerHandle};
 use medina_storage::{OpenOptions, StorageError, Store};
 use medina_types::{NodePublicKey, NodeSecretKey};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -99,6 +102,16 @@ impl Node {
         Self::start_with(config, &genesis, key).await
     }
 
+    /// Starts a node of a development network: see [`DevNetwork`].
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn start_dev(config: &NodeConfig, network: &DevNetwork) -> Result<Self, NodeError> {
+        let genesis = medina_genesis::load(&config.genesis)?;
+        let key = config.load_key()?;
+        Self::start_in(config, &genesis, key, Some(network)).await
+    }
+
     /// Starts a node with a genesis and key that were read before.
     ///
     /// # Errors
@@ -108,9 +121,19 @@ impl Node {
         genesis: &LoadedGenesis,
         key: NodeSecretKey,
     ) -> Result<Self, NodeError> {
+        Self::start_in(config, genesis, key, None).await
+    }
+
+    async fn start_in(
+        config: &NodeConfig,
+        genesis: &LoadedGenesis,
+        key: NodeSecretKey,
+        dev: Option<&DevNetwork>,
+    ) -> Result<Self, NodeError> {
         check_exposure(config, genesis)?;
         telemetry::metrics();
-        let chain = open_chain(config, genesis)?;
+        let chain = open_chain(config, genesis, dev)?;
+        let engine_maker = dev.map(|_| engine_maker(config.clone(), key.clone()));
         let own_key = key.public_key();
         let admission = Arc::new(Admission::new(
             chain.clone(),
@@ -135,6 +158,7 @@ impl Node {
             events,
             metrics_listener,
             engine,
+            engine_maker,
             admission,
         };
         wiring.start().await
@@ -183,21 +207,30 @@ fn check_exposure(config: &NodeConfig, genesis: &LoadedGenesis) -> Result<(), No
     Ok(())
 }
 
-fn open_chain(config: &NodeConfig, genesis: &LoadedGenesis) -> Result<Chain, NodeError> {
+fn open_chain(
+    config: &NodeConfig,
+    genesis: &LoadedGenesis,
+    dev: Option<&DevNetwork>,
+) -> Result<Chain, NodeError> {
     let spec = Arc::new(genesis.spec().clone());
     let store = Store::open(&config.data_dir, OpenOptions::default())?;
     store.initialize_genesis(&genesis.state())?;
-    let executor = Arc::new(Executor::new(spec.clone()));
+    let mut executor = Executor::new(spec.clone());
+    let mut clock = Clock::start();
+    if let Some(dev) = dev {
+        executor = executor.with_edited_blocks(dev.edited_blocks());
+        clock = clock.with_dev(dev.time());
+    }
+    let executor = Arc::new(executor);
     let organisations = Arc::new(Organisations::new(store.clone(), executor.clone()));
-    let pool = Pool::with_rules(PoolConfig::of(&spec), None, Some(organisations.clone()));
-    Ok(Chain::new(
-        spec,
-        store,
-        executor,
-        pool,
-        organisations,
-        Clock::start(),
-    ))
+    let pool = Pool::with_rules(
+        PoolConfig::of(&spec),
+        TransactionPermissions::for_pool(&store, &executor, &clock),
+        Some(organisations.clone()),
+    );
+    let mut chain = Chain::new(spec, store, executor, pool, organisations, clock);
+    chain.dev = dev.cloned();
+    Ok(chain)
 }
 
 struct Wiring<'a> {
@@ -208,7 +241,15 @@ struct Wiring<'a> {
     events: NetworkEvents,
     metrics_listener: tokio::net::TcpListener,
     engine: Box<dyn Engine>,
+    engine_maker: Option<EngineMaker>,
     admission: Arc<Admission>,
+}
+
+/// Engines for the nodes of a development network that goes back: all of them
+/// forget their votes at once, so none contradicts another's memory.
+fn engine_maker(mut config: NodeConfig, key: NodeSecretKey) -> EngineMaker {
+    config.consensus.vote_without_record = true;
+    Box::new(move |chain| engine(&config, chain, &key).map_err(|error| error.to_string()))
 }
 
 impl Wiring<'_> {
@@ -221,6 +262,7 @@ impl Wiring<'_> {
             events,
             metrics_listener,
             engine,
+            engine_maker,
             admission,
         } = self;
         let (stop, stopping) = watch::channel(false);
@@ -234,6 +276,10 @@ impl Wiring<'_> {
             sync_wanted.clone(),
             stopping.clone(),
         );
+        let driver = match engine_maker {
+            Some(maker) => driver.with_engine_maker(maker),
+            None => driver,
+        };
         let (transactions, queues) =
             Transactions::new(chain.clone(), driver_handle.clone(), network.clone());
         let (sync, progress) = Sync::new(
@@ -243,6 +289,13 @@ impl Wiring<'_> {
             own_key,
             sync_wanted.clone(),
         );
+        if let Some(dev) = &chain.dev {
+            dev.join(DevNode {
+                chain: chain.clone(),
+                driver: driver_handle.clone(),
+                transactions: transactions.clone(),
+            });
+        }
         let view = View {
             chain: chain.clone(),
             transactions: transactions.clone(),
@@ -254,11 +307,7 @@ impl Wiring<'_> {
             status: status.clone(),
             progress,
         };
-        let mut rpc_config = RpcConfig::new(config.rpc.listen);
-        rpc_config.origins = AllowedOrigins::from_list(&config.rpc.cors_origins);
-        rpc_config.admin = config.rpc.admin.unwrap_or(rpc_config.admin);
-        rpc_config.tracing = config.rpc.tracing.unwrap_or(rpc_config.tracing);
-        let rpc = medina_rpc::start(rpc_config, Arc::new(view)).await?;
+        let rpc = medina_rpc::start(config.rpc.to_config()?, Arc::new(view)).await?;
 
         let peers = Peers {
             chain: chain.clone(),
@@ -277,6 +326,7 @@ impl Wiring<'_> {
         info!(name, key = %own_key, height = %head.height, head = %head.hash,
             rpc = %rpc.local_addr(), p2p = %config.p2p.listen, "node started");
         let store = chain.store.clone();
+        let asked = chain.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(driver.run());
         let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
@@ -299,6 +349,15 @@ impl Wiring<'_> {
             stopping.clone(),
         )));
         spawn(Box::pin(admission.run(network.clone(), stopping.clone())));
+        spawn(Box::pin(pruning::run(
+            asked.clone(),
+            config.history,
+            stopping.clone(),
+        )));
+        spawn(Box::pin(transaction_permissions::recheck(
+            asked,
+            stopping.clone(),
+        )));
         spawn(Box::pin(monitoring::run(
             metrics_listener,
             monitoring,

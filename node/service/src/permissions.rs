@@ -4,7 +4,7 @@
 //! it asks, so that a stranger who knocks again and again asks the EVM once.
 
 use alloy_primitives::Address;
-use medina_execution::{Executor, PERMISSIONING};
+use medina_execution::{Executor, NodeStanding, PERMISSIONING};
 use medina_storage::Store;
 use medina_types::{NodePublicKey, StateChanges};
 use parking_lot::Mutex;
@@ -25,7 +25,7 @@ pub(crate) struct NodePermissions {
 
 #[derive(Default)]
 struct Remembered {
-    answers: BTreeMap<NodePublicKey, bool>,
+    answers: BTreeMap<NodePublicKey, Option<NodeStanding>>,
     /// Counts changes, so that an answer from before one is not kept.
     changes: u64,
 }
@@ -64,12 +64,10 @@ impl NodePermissions {
         self.remembered.lock().changes
     }
 
-    /// Whether the contract admits this node; false where there is none, or when
+    /// What the contract says of this node; `None` where there is none, or when
     /// it fails.
-    pub(crate) fn is_allowed(&self, key: &NodePublicKey) -> bool {
-        if self.contract.is_none() {
-            return false;
-        }
+    pub(crate) fn standing(&self, key: &NodePublicKey) -> Option<NodeStanding> {
+        self.contract?;
         let changes = {
             let remembered = self.remembered.lock();
             if let Some(answer) = remembered.answers.get(key) {
@@ -88,38 +86,37 @@ impl NodePermissions {
         answer
     }
 
-    fn ask(&self, key: &NodePublicKey) -> bool {
+    fn ask(&self, key: &NodePublicKey) -> Option<NodeStanding> {
         let head = self.store.head();
         let environment = self.executor.environment_of(&head.header);
         let state = self.store.state();
-        let answer = self.executor.connection_allowed(&state, environment, key);
-        answer.unwrap_or_else(|error| {
-            debug!(%key, %error, "the Permissioning contract gave no answer");
-            false
-        })
+        let answer = self.executor.node_standing(&state, environment, key);
+        answer
+            .inspect_err(|error| debug!(%key, %error, "the Permissioning contract gave no answer"))
+            .ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::tests::support::{chain, secret};
-    use medina_execution::PERMISSIONING;
+    use medina_execution::{NodeStanding, PERMISSIONING};
     use medina_types::{AccountChange, StateChanges};
 
     #[test]
     fn contract_admits_its_validators_and_no_stranger() {
         let (_folder, chain) = chain();
-        let allows = |byte| chain.permissions.is_allowed(&secret(byte).public_key());
-        assert!(allows(0));
-        assert!(!allows(60));
-        assert!(allows(0), "the second answer comes from memory");
+        let standing = |byte| chain.permissions.standing(&secret(byte).public_key());
+        assert_eq!(standing(0), Some(NodeStanding::Allowed));
+        assert_eq!(standing(60), Some(NodeStanding::Unknown));
+        assert_eq!(standing(0), Some(NodeStanding::Allowed), "from memory");
     }
 
     #[test]
     fn answers_are_forgotten_when_a_block_changes_the_contract() {
         let (_folder, chain) = chain();
         let key = secret(60).public_key();
-        chain.permissions.is_allowed(&key);
+        chain.permissions.standing(&key);
         let changed = |address| {
             let mut changes = StateChanges::default();
             changes.accounts.insert(address, AccountChange::default());

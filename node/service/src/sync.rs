@@ -10,6 +10,7 @@
 mod download;
 mod plan;
 mod serve;
+mod unpacked_key;
 
 pub(crate) use serve::serve;
 
@@ -26,7 +27,10 @@ use futures::{
     stream::FuturesUnordered,
 };
 use medina_network::PeerInfo;
-use medina_types::{Height, NodePublicKey, wire::PeerMessage};
+use medina_types::{
+    Height, NodePublicKey,
+    wire::{PeerMessage, SyncResponse},
+};
 use parking_lot::Mutex;
 use plan::{Order, Plan, ReadyRange, Source};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -34,7 +38,7 @@ use tokio::{
     sync::{Notify, watch},
     time::MissedTickBehavior,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// How long consensus may take to deliver the very next block before it is fetched.
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
@@ -83,6 +87,15 @@ struct Pause {
     until_ms: u64,
     length_ms: u64,
 }
+
+/// A request for blocks has come a step further.
+enum Step {
+    Answered(SyncResponse),
+    Done(Outcome),
+}
+
+/// A request that is under way, or whose answer is being checked.
+type Download<'a> = BoxFuture<'a, (Order, Step)>;
 
 /// Result of an import, with who sent the blocks.
 type Imported = (NodePublicKey, Result<Height, ImportError>);
@@ -243,7 +256,7 @@ impl Sync {
     /// imported.
     async fn sweep(&self) -> bool {
         let mut plan = Plan::new(self.chain.head().height.next());
-        let mut downloads = FuturesUnordered::new();
+        let mut downloads = FuturesUnordered::<Download<'_>>::new();
         let mut importing: OptionFuture<BoxFuture<'_, Imported>> = None.into();
         let mut is_importing = false;
         let mut has_imported = false;
@@ -253,7 +266,7 @@ impl Sync {
             self.report_progress(&peers);
             plan.skip_to(self.chain.head().height.next());
             for order in plan.orders(&sources(&peers), now_ms) {
-                downloads.push(self.download(order));
+                downloads.push(self.fetch(order).boxed());
             }
             if !is_importing && let Some(range) = plan.take_ready() {
                 importing = Some(self.import(range).boxed()).into();
@@ -274,17 +287,27 @@ impl Sync {
                         }
                     }
                 }
-                Some((order, outcome)) = downloads.next() => {
-                    self.on_download(&mut plan, order, outcome);
-                }
+                Some((order, step)) = downloads.next() => match step {
+                    Step::Answered(response) => {
+                        let now_ms = self.chain.clock.now_ms();
+                        plan.on_answer(&order, download::size(&response), now_ms);
+                        downloads.push(self.check(order, response).boxed());
+                    }
+                    Step::Done(outcome) => self.on_download(&mut plan, order, outcome),
+                },
                 () = sleep_until(plan.impatient_at_ms(), now_ms) => {}
             }
         }
     }
 
-    async fn download(&self, order: Order) -> (Order, Outcome) {
-        let outcome = download::download(&self.chain, self.links.as_ref(), order).await;
-        (order, outcome)
+    async fn fetch(&self, order: Order) -> (Order, Step) {
+        let fetched = download::fetch(self.links.as_ref(), order).await;
+        (order, fetched.map_or_else(Step::Done, Step::Answered))
+    }
+
+    async fn check(&self, order: Order, response: SyncResponse) -> (Order, Step) {
+        let outcome = download::check(&self.chain, order, response).await;
+        (order, Step::Done(outcome))
     }
 
     fn on_download(
@@ -302,8 +325,7 @@ impl Sync {
                 } else {
                     self.silent.lock().remove(&peer);
                 }
-                let now_ms = self.chain.clock.now_ms();
-                for slower in plan.on_blocks(order, blocks, now_ms) {
+                for slower in plan.on_blocks(order, blocks) {
                     debug!(peer = %slower, "a peer answers more slowly than others");
                     self.note_silence(slower);
                 }
@@ -311,6 +333,12 @@ impl Sync {
             Outcome::Silent => {
                 // A slow peer may be a validator whose votes we need: ask another, keep it.
                 debug!(%peer, "a peer did not answer a request for blocks");
+                self.note_silence(peer);
+                plan.on_failure(order);
+            }
+            Outcome::Nothing => {
+                let from = order.request.from;
+                warn!(%peer, %from, "a peer hands out nothing from this height on; it may have pruned it (`history.keep_blocks`)");
                 self.note_silence(peer);
                 plan.on_failure(order);
             }

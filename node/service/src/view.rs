@@ -7,8 +7,8 @@ use medina_execution::Executor;
 use medina_network::NetworkHandle;
 use medina_pool::Pool;
 use medina_rpc::{
-    CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerChangeError, PeerSummary,
-    SubmitError, SyncProgress,
+    CommittedBlock, ConsensusSummary, DevControls, NodeIdentity, NodeView, PeerChangeError,
+    PeerSummary, SubmitError, SyncProgress,
 };
 use medina_storage::Store;
 use medina_types::{ChainSpec, NodePublicKey, RecoveredTransaction};
@@ -135,6 +135,11 @@ impl NodeView for View {
             votes: status.votes,
             raft: status.raft,
         })
+    }
+
+    fn dev(&self) -> Option<Arc<dyn DevControls>> {
+        let dev = self.chain.dev.clone()?;
+        Some(Arc::new(dev))
     }
 
     fn subscribe_heads(&self) -> broadcast::Receiver<Arc<CommittedBlock>> {

@@ -59,17 +59,35 @@ impl Store {
     /// Block with the senders of its transactions, by height.
     ///
     /// # Errors
-    /// See [`Self::genesis_hash`].
+    /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
     pub fn block_by_number(&self, height: Height) -> Result<Option<RecoveredBlock>, StorageError> {
+        self.check_block_is_kept(height)?;
         let Some(header) = self.header_by_number(height)? else {
             return Ok(None);
         };
-        let key = keys::height(height);
-        let (body, senders) = self
-            .read(Table::Bodies, &key, encoding::read_body)?
-            .ok_or_else(|| corrupt(Table::Bodies, &key, "the body of a known header is missing"))?;
+        let body = self.read(Table::Bodies, &keys::height(height), encoding::read_body)?;
+        let (body, senders) = body.ok_or_else(|| self.no_body(height))?;
         let sealed = SealedBlock::new(Block::new(header, body));
         Ok(Some(RecoveredBlock::new_unchecked(sealed, senders)))
+    }
+
+    /// RLP of a block as peers get it, put together without decoding what is stored.
+    ///
+    /// # Errors
+    /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
+    pub fn block_rlp(&self, height: Height) -> Result<Option<Vec<u8>>, StorageError> {
+        self.check_block_is_kept(height)?;
+        let key = keys::height(height);
+        let database = self.database();
+        let Some(header) = database.get(Table::Headers, &key)? else {
+            return Ok(None);
+        };
+        let body = database.get(Table::Bodies, &key)?;
+        let body = body.ok_or_else(|| self.no_body(height))?;
+        let block = encoding::block_rlp(&header, &body);
+        Ok(Some(
+            block.map_err(|reason| corrupt(Table::Bodies, &key, reason))?,
+        ))
     }
 
     /// Block with the senders of its transactions, by hash.
@@ -87,13 +105,34 @@ impl Store {
     /// Receipts of a block, one per transaction.
     ///
     /// # Errors
-    /// See [`Self::genesis_hash`].
+    /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
     pub fn receipts(&self, height: Height) -> Result<Option<Vec<Receipt>>, StorageError> {
-        self.read(
-            Table::Receipts,
-            &keys::height(height),
-            encoding::read_receipts,
-        )
+        self.check_block_is_kept(height)?;
+        let (table, key) = (Table::Receipts, keys::height(height));
+        let receipts = self.read(table, &key, encoding::read_receipts)?;
+        match receipts {
+            Some(receipts) => Ok(Some(receipts)),
+            // It may have been pruned since.
+            None => self.check_block_is_kept(height).map(|()| None),
+        }
+    }
+
+    fn check_block_is_kept(&self, height: Height) -> Result<(), StorageError> {
+        let from = self.kept().blocks_from;
+        if height > Height::GENESIS && height < from {
+            let asked = height;
+            return Err(StorageError::BlockPruned { asked, from });
+        }
+        Ok(())
+    }
+
+    /// Why a known header has no body.
+    fn no_body(&self, height: Height) -> StorageError {
+        if let Err(pruned) = self.check_block_is_kept(height) {
+            return pruned;
+        }
+        let reason = "the body of a known header is missing";
+        corrupt(Table::Bodies, &keys::height(height), reason)
     }
 
     /// Block and index of a transaction.

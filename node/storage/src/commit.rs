@@ -185,7 +185,7 @@ fn write_account(batch: &mut Batch<'_>, height: Height, address: &Address, chang
     }
     let key = address.as_slice();
     let after = change.after.as_ref().map(encoding::account);
-    batch.set(Table::Accounts, key, after.as_deref());
+    batch.set_row(Table::Accounts, key, after.map(Into::into));
     let before = encoding::account_before(change.before.as_ref());
     write_history(batch, Table::AccountHistory, key, height, &before);
 }
@@ -195,7 +195,7 @@ fn write_slot(batch: &mut Batch<'_>, height: Height, key: &[u8], values: Storage
         return;
     }
     let after = (!values.after.is_zero()).then(|| encoding::word(values.after));
-    batch.set(Table::Slots, key, after.as_deref());
+    batch.set_row(Table::Slots, key, after.map(Into::into));
     write_history(
         batch,
         Table::SlotHistory,
@@ -251,7 +251,7 @@ fn write_tries(batch: &mut Batch<'_>, height: Height, update: &StateRootUpdate) 
 fn write_node(batch: &mut Batch<'_>, height: Height, owner: Option<&B256>, change: &NodeChange) {
     let (current, history) = tables_of(owner);
     let key = keys::path(owner, &change.path);
-    batch.set(current, &key, change.after.as_deref());
+    batch.set_row(current, &key, change.after.clone());
     let before = change.before.as_deref().unwrap_or_default();
     write_history(batch, history, &key, height, before);
 }

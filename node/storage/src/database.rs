@@ -1,13 +1,16 @@
 //! RocksDB behind typed tables: opening with every refusal named, reads of one
 //! moment ([`View`]), and one [`Batch`] per write.
 
+use crate::head_rows::{HeadRows, Row};
 use crate::schema::{self, DEFAULT_COLUMN_FAMILY, SCHEMA_VERSION, Table, meta};
 use crate::{OpenOptions, StorageError, SyncMode, encoding};
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, Direction, IteratorMode,
     Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
 };
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Names a RocksDB folder may hold before its `CURRENT` file exists: a creation
 /// that was killed half-way leaves these, and nothing of value.
@@ -17,6 +20,7 @@ const UNFINISHED_SUFFIX: &str = ".dbtmp";
 /// The open database.
 pub(crate) struct Database {
     db: DB,
+    rows: HeadRows,
 }
 
 impl Database {
@@ -31,6 +35,13 @@ impl Database {
             refuse_foreign_folder(path)?;
         }
         Self::create(path, &cache)
+    }
+
+    fn new(db: DB) -> Self {
+        Self {
+            db,
+            rows: HeadRows::default(),
+        }
     }
 
     /// `None` if the folder holds a database to which nothing was ever written:
@@ -70,7 +81,7 @@ impl Database {
                 reason,
             });
         }
-        Ok(Some(Self { db }))
+        Ok(Some(Self::new(db)))
     }
 
     fn create(path: &Path, cache: &Cache) -> Result<Self, StorageError> {
@@ -78,9 +89,7 @@ impl Database {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         let names = Table::ALL.map(|table| table.name().to_string());
-        let database = Self {
-            db: open_families(path, &options, &names, cache)?,
-        };
+        let database = Self::new(open_families(path, &options, &names, cache)?);
         let mut batch = database.batch();
         batch.put(Table::Meta, meta::SCHEMA, &SCHEMA_VERSION.to_be_bytes());
         batch.write(SyncMode::Synced)?;
@@ -104,9 +113,14 @@ impl Database {
 
     /// Everything as it is now, unmoved by later writes.
     pub(crate) fn view(&self) -> View<'_> {
+        let before = self.rows.version();
+        let snapshot = self.db.snapshot();
+        // The same version on both sides: nothing was written in between.
+        let version = before.filter(|_| before == self.rows.version());
         View {
             database: self,
-            snapshot: self.db.snapshot(),
+            snapshot,
+            version,
         }
     }
 
@@ -115,6 +129,8 @@ impl Database {
         Batch {
             database: self,
             batch: WriteBatch::default(),
+            rows: Vec::new(),
+            is_past_rows: false,
         }
     }
 
@@ -125,9 +141,6 @@ impl Database {
 
     /// A copy in another folder; table files are shared by hard links.
     pub(crate) fn checkpoint(&self, path: &Path) -> Result<(), StorageError> {
-        if path.exists() {
-            return Err(StorageError::CheckpointExists { path: path.into() });
-        }
         Ok(rocksdb::checkpoint::Checkpoint::new(&self.db)?.create_checkpoint(path)?)
     }
 
@@ -145,9 +158,56 @@ pub(crate) type Entry = (Box<[u8]>, Box<[u8]>);
 pub(crate) struct View<'a> {
     database: &'a Database,
     snapshot: Snapshot<'a>,
+    /// Version of the rows in memory that are this view's, if any are.
+    version: Option<u64>,
+}
+
+/// A value of a row: in RocksDB's memory or in ours.
+pub(crate) enum Value<'a> {
+    Pinned(DBPinnableSlice<'a>),
+    Shared(Arc<[u8]>),
+}
+
+impl Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Pinned(value) => value,
+            Self::Shared(value) => value,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Value<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
 }
 
 impl View<'_> {
+    /// A row of the head's state at that moment, from memory if it is there.
+    pub(crate) fn row(&self, table: Table, key: &[u8]) -> Result<Option<Value<'_>>, StorageError> {
+        if let Some(row) = self.row_in_memory(table, key) {
+            return Ok(row.map(Value::Shared));
+        }
+        let value = self.get(table, key)?;
+        self.remember(table, key, || value.as_deref().map(Arc::from));
+        Ok(value.map(Value::Pinned))
+    }
+
+    /// A row if it is in memory.
+    pub(crate) fn row_in_memory(&self, table: Table, key: &[u8]) -> Option<Row> {
+        self.database.rows.get(self.version?, table, key)
+    }
+
+    /// Keeps a row that was read from this view.
+    pub(crate) fn remember(&self, table: Table, key: &[u8], row: impl FnOnce() -> Row) {
+        if let Some(version) = self.version {
+            self.database.rows.remember(version, table, key, row());
+        }
+    }
+
     /// The value at that moment.
     pub(crate) fn get(
         &self,
@@ -187,6 +247,41 @@ impl View<'_> {
         let entries = self.snapshot.iterator_cf_opt(family, within(prefix), mode);
         entries.map(|entry| entry.map_err(Into::into))
     }
+
+    /// Keys that start with `prefix`, from `from` on in a direction.
+    pub(crate) fn keys_within(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        direction: Direction,
+    ) -> impl Iterator<Item = Result<Box<[u8]>, StorageError>> + '_ {
+        let mode = IteratorMode::From(from, direction);
+        let family = self.database.family(table);
+        let mut options = within(prefix);
+        options.set_total_order_seek(true);
+        let entries = self.snapshot.iterator_cf_opt(family, options, mode);
+        entries.map(|entry| Ok(entry?.0))
+    }
+}
+
+impl View<'_> {
+    /// All keys of a table from one on, in order, past the cache: a walk over a
+    /// table must not push out what others need.
+    pub(crate) fn keys_from(
+        &self,
+        table: Table,
+        from: &[u8],
+    ) -> impl Iterator<Item = Result<Box<[u8]>, StorageError>> + '_ {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        // Tables with a prefix filter are else walked within one prefix only.
+        options.set_total_order_seek(true);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let family = self.database.family(table);
+        let entries = self.snapshot.iterator_cf_opt(family, options, mode);
+        entries.map(|entry| Ok(entry?.0))
+    }
 }
 
 fn within(prefix: &[u8]) -> ReadOptions {
@@ -199,29 +294,47 @@ fn within(prefix: &[u8]) -> ReadOptions {
 pub(crate) struct Batch<'a> {
     database: &'a Database,
     batch: WriteBatch,
+    /// Rows of the head's state that it changes.
+    rows: Vec<(Table, Box<[u8]>, Row)>,
+    /// Whether it changes such rows without saying to what.
+    is_past_rows: bool,
 }
 
 impl Batch<'_> {
     pub(crate) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.is_past_rows |= HeadRows::keeps(table);
         self.batch.put_cf(self.database.family(table), key, value);
     }
 
     pub(crate) fn delete(&mut self, table: Table, key: &[u8]) {
+        self.is_past_rows |= HeadRows::keeps(table);
         self.batch.delete_cf(self.database.family(table), key);
     }
 
-    /// Puts a value, or deletes for `None`.
-    pub(crate) fn set(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.put(table, key, value),
-            None => self.delete(table, key),
+    /// Puts a row of the head's state, or deletes it for `None`.
+    pub(crate) fn set_row(&mut self, table: Table, key: &[u8], row: Row) {
+        let family = self.database.family(table);
+        match &row {
+            Some(value) => self.batch.put_cf(family, key, value),
+            None => self.batch.delete_cf(family, key),
         }
+        self.rows.push((table, key.into(), row));
     }
 
     pub(crate) fn write(self, sync: SyncMode) -> Result<(), StorageError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync == SyncMode::Synced);
-        Ok(self.database.db.write_opt(self.batch, &options)?)
+        let Database { db, rows } = self.database;
+        if self.rows.is_empty() && !self.is_past_rows {
+            return Ok(db.write_opt(self.batch, &options)?);
+        }
+        rows.begin_change();
+        db.write_opt(self.batch, &options)?;
+        if self.is_past_rows {
+            rows.forget();
+        }
+        rows.end_change(self.rows);
+        Ok(())
     }
 }
 

@@ -136,6 +136,29 @@ pub(crate) fn body(body: &BlockBody<Transaction>, senders: &[Address]) -> Vec<u8
     })
 }
 
+/// RLP of a block from its stored header and body, neither of them decoded.
+pub(crate) fn block_rlp(header: &[u8], stored_body: &[u8]) -> Result<Vec<u8>, Reason> {
+    // What borsh puts first of a `StoredBody`.
+    let (length, rest) = stored_body
+        .split_first_chunk::<4>()
+        .ok_or("a body without its length")?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
+    let mut body = rest
+        .get(..length)
+        .ok_or_else(|| format!("a body of {length} bytes in {} bytes", rest.len()))?;
+    let items = alloy_rlp::Header::decode_bytes(&mut body, true);
+    let items = items.map_err(|error| error.to_string())?;
+    let list = alloy_rlp::Header {
+        list: true,
+        payload_length: header.len() + items.len(),
+    };
+    let mut block = Vec::with_capacity(list.length_with_payload());
+    list.encode(&mut block);
+    block.extend_from_slice(header);
+    block.extend_from_slice(items);
+    Ok(block)
+}
+
 pub(crate) fn read_body(bytes: &[u8]) -> Result<(BlockBody<Transaction>, Vec<Address>), Reason> {
     let stored: StoredBody = read_borsh(bytes)?;
     let body: BlockBody<Transaction> = read_rlp(&stored.rlp)?;
@@ -272,6 +295,7 @@ mod tests {
             let _ = read_height(&bytes);
             let _ = read_hash(&bytes);
             let _ = read_body(&bytes);
+            let _ = block_rlp(&bytes, &bytes);
             let _ = read_receipts(&bytes);
             let _ = read_borsh::<StoredHead>(&bytes);
             let _ = read_borsh::<StoredLocation>(&bytes);

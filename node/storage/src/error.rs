@@ -117,6 +117,26 @@ pub enum StorageError {
         /// Height of the head.
         head: Height,
     },
+    /// The state after that block was pruned.
+    #[error(
+        "historical state of block {asked} is not available: this node keeps states from block {from} on"
+    )]
+    StatePruned {
+        /// Height asked for.
+        asked: Height,
+        /// First block whose state is kept.
+        from: Height,
+    },
+    /// Body and receipts of that block were pruned.
+    #[error(
+        "pruned history unavailable: block {asked} was pruned, this node keeps blocks from {from} on"
+    )]
+    BlockPruned {
+        /// Height asked for.
+        asked: Height,
+        /// First block whose body is kept.
+        from: Height,
+    },
     /// Something stored does not read back as what it must be.
     #[error("corrupt database: {table} {key}: {reason}")]
     Corrupt {

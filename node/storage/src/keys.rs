@@ -48,6 +48,12 @@ pub(crate) fn at(subject: &[u8], height: Height) -> Vec<u8> {
     [subject, &height.0.to_be_bytes()].concat()
 }
 
+/// The height in a key of [`at`], `None` if it is no such key.
+pub(crate) fn height_of_history(key: &[u8]) -> Option<Height> {
+    let (_, height) = key.split_last_chunk::<8>()?;
+    Some(Height(u64::from_be_bytes(*height)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +71,7 @@ mod tests {
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = path_of(&bytes);
             let _ = slot_of(&bytes);
+            let _ = height_of_history(&bytes);
         }
     }
 }

@@ -21,12 +21,16 @@
 //! names table and key, never a panic. RocksDB's own checksums cover every
 //! block and log record, and each trie node is compared with its hash.
 
+mod account_changes;
 mod blocks;
 mod commit;
 mod database;
 mod encoding;
 mod error;
+mod head_rows;
 mod keys;
+mod pruning;
+mod rollback;
 mod schema;
 mod state;
 mod store;
@@ -36,6 +40,7 @@ mod trie;
 
 pub use commit::{BlockCommit, GenesisState, SyncMode};
 pub use error::StorageError;
+pub use pruning::{Kept, Swept};
 pub use state::{
     AccountProof, HistoricalState, LatestState, SlotProof, StateReader, StateRootUpdate,
 };

@@ -2,9 +2,11 @@
 
 use crate::commit::{self, BlockCommit, GenesisState, SyncMode};
 use crate::database::{Database, corrupt};
+use crate::pruning::{Kept, Pruning};
 use crate::schema::{CONSENSUS_RECORD, Table};
 use crate::state::{
     AccountProof, HistoricalState, LatestState, StateRootUpdate, account_proof, compute_root,
+    root_on_old_state,
 };
 use crate::{StorageError, encoding, keys};
 use alloy_consensus::Header;
@@ -12,7 +14,14 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_trie::EMPTY_ROOT_HASH;
 use medina_types::{Certificate, Height, HeightContext, StateChanges};
 use parking_lot::{Mutex, RwLock};
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -54,6 +63,11 @@ struct Inner {
     head: RwLock<Option<Arc<Head>>>,
     /// Held by whoever moves the head.
     writer: Mutex<()>,
+    /// As it lies in the database; held by whoever prunes.
+    pruning: Mutex<Pruning>,
+    /// First block whose state is kept, and whose body is.
+    state_from: AtomicU64,
+    blocks_from: AtomicU64,
 }
 
 impl fmt::Debug for Store {
@@ -76,10 +90,14 @@ impl Store {
     /// not read back.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, StorageError> {
         let database = Database::open(path.as_ref(), &options)?;
+        let pruning = database.view().pruning()?;
         let store = Self(Arc::new(Inner {
             database,
             head: RwLock::new(None),
             writer: Mutex::new(()),
+            state_from: AtomicU64::new(pruning.state_from),
+            blocks_from: AtomicU64::new(pruning.blocks_from),
+            pruning: Mutex::new(pruning),
         }));
         let head = store.read_head()?.map(Arc::new);
         *store.0.head.write() = head;
@@ -143,9 +161,47 @@ impl Store {
     /// The state right after an old block.
     ///
     /// # Errors
-    /// [`StorageError::UnknownHeight`] above the head.
+    /// [`StorageError::UnknownHeight`] above the head, [`StorageError::StatePruned`]
+    /// below what is kept.
     pub fn state_at(&self, height: Height) -> Result<HistoricalState<'_>, StorageError> {
-        HistoricalState::new(self.0.database.view(), height)
+        let state = HistoricalState::new(self.0.database.view(), height)?;
+        self.check_state_is_kept(height)?;
+        Ok(state)
+    }
+
+    /// To be asked after the view was taken: what is deleted later is still in it,
+    /// and what was deleted before lies below this mark.
+    fn check_state_is_kept(&self, height: Height) -> Result<(), StorageError> {
+        let from = self.kept().state_from;
+        if height < from {
+            let asked = height;
+            return Err(StorageError::StatePruned { asked, from });
+        }
+        Ok(())
+    }
+
+    /// What can still be read.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            state_from: Height(self.0.state_from.load(Ordering::SeqCst)),
+            blocks_from: Height(self.0.blocks_from.load(Ordering::SeqCst)),
+        }
+    }
+
+    pub(crate) fn pruning(&self) -> &Mutex<Pruning> {
+        &self.0.pruning
+    }
+
+    /// From here on nobody reads what lies below.
+    pub(crate) fn announce_kept(&self, kept: Kept) {
+        let Inner {
+            state_from,
+            blocks_from,
+            ..
+        } = &*self.0;
+        state_from.store(kept.state_from.0, Ordering::SeqCst);
+        blocks_from.store(kept.blocks_from.0, Ordering::SeqCst);
     }
 
     /// The state root after changes on top of the head.
@@ -158,11 +214,37 @@ impl Store {
         changes: &StateChanges,
     ) -> Result<StateRootUpdate, StorageError> {
         let view = self.0.database.view();
-        let head = view.head()?.ok_or(StorageError::NotInitialized)?;
-        let header = self
-            .header_by_number(head.height)?
-            .ok_or_else(|| no_header(head.height))?;
-        compute_root(&view, head.hash(), header.state_root, changes)
+        let stored = view.head()?.ok_or(StorageError::NotInitialized)?;
+        let former = match self.try_head().filter(|head| head.hash == stored.hash()) {
+            Some(head) => head.header.state_root,
+            // A block was committed in between.
+            None => {
+                let header = self.header_by_number(stored.height)?;
+                header.ok_or_else(|| no_header(stored.height))?.state_root
+            }
+        };
+        compute_root(&view, stored.hash(), former, changes)
+    }
+
+    /// The state root after changes on top of any kept block: what a simulation
+    /// comes to. Nothing is written.
+    ///
+    /// # Errors
+    /// [`StorageError::UnknownHeight`] above the head; as [`Self::state_root_after`].
+    pub fn state_root_on(
+        &self,
+        height: Height,
+        changes: &StateChanges,
+    ) -> Result<B256, StorageError> {
+        let view = self.0.database.view();
+        let head = view.head_height()?;
+        let header = self.header_by_number(height)?;
+        let Some(header) = header.filter(|_| height <= head) else {
+            let asked = height;
+            return Err(StorageError::UnknownHeight { asked, head });
+        };
+        self.check_state_is_kept(height)?;
+        root_on_old_state(&view, (height, header.state_root), changes)
     }
 
     /// Makes a block the head: one batch, all or nothing.
@@ -296,7 +378,7 @@ impl Store {
     /// Proves an account and slots of it against a block's state root.
     ///
     /// # Errors
-    /// [`StorageError::UnknownHeight`] above the head.
+    /// As [`Self::state_at`].
     pub fn proof_at(
         &self,
         height: Height,
@@ -311,6 +393,7 @@ impl Store {
                 head,
             });
         }
+        self.check_state_is_kept(height)?;
         let header = self
             .header_by_number(height)?
             .ok_or_else(|| no_header(height))?;
@@ -320,10 +403,31 @@ impl Store {
     /// Copies the store, as it is now, to a folder that does not exist yet. It
     /// can be taken while the node runs; the copy opens like any store.
     ///
+    /// The consensus record stays behind: a copy may be older than what the node
+    /// has signed since, so whoever starts on it starts as after a lost record.
+    ///
     /// # Errors
     /// [`StorageError::CheckpointExists`] or [`StorageError::Database`].
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), StorageError> {
-        self.0.database.checkpoint(path.as_ref())
+        let path = path.as_ref();
+        if path.exists() {
+            return Err(StorageError::CheckpointExists { path: path.into() });
+        }
+        // Under its own name only once the record is out of it.
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        let unfinished = Path::new(&unfinished);
+        let failed = |error: std::io::Error| StorageError::Database(error.to_string());
+        if unfinished.exists() {
+            std::fs::remove_dir_all(unfinished).map_err(failed)?;
+        }
+        self.0.database.checkpoint(unfinished)?;
+        let copy = Database::open(unfinished, &OpenOptions::default())?;
+        let mut batch = copy.batch();
+        batch.delete(Table::Consensus, CONSENSUS_RECORD);
+        batch.write(SyncMode::Synced)?;
+        drop(copy);
+        std::fs::rename(unfinished, path).map_err(failed)
     }
 
     /// The head as it lies on the disk, checked as far as one read each allows.
@@ -354,6 +458,18 @@ impl Store {
             context,
             certificate,
         }))
+    }
+
+    /// Keeps others from moving the head.
+    pub(crate) fn lock_writer(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.0.writer.lock()
+    }
+
+    /// Takes the head from the disk; whoever calls this holds the writer's lock.
+    pub(crate) fn reread_head(&self) -> Result<(), StorageError> {
+        let head = self.read_head()?.map(Arc::new);
+        *self.0.head.write() = head;
+        Ok(())
     }
 
     pub(crate) fn database(&self) -> &Database {

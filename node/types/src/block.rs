@@ -7,7 +7,7 @@ use alloy_consensus::{
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{Decodable, Encodable};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A signed Ethereum transaction of any type, blobs without their sidecar.
 pub type Transaction = EthereumTxEnvelope<TxEip4844>;
@@ -134,16 +134,36 @@ pub enum BlockDecodeError {
     BadSignature(usize),
 }
 
-/// A block with its hash. Cheap to clone.
+/// A block with its hash. Cheap to clone; what one clone computes, all know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedBlock(Arc<(Block, B256)>);
+pub struct SealedBlock(Arc<Sealed>);
+
+#[derive(Debug)]
+struct Sealed {
+    block: Block,
+    hash: B256,
+    /// Asked by several steps of one block's way, and hashes every transaction.
+    is_body_of_header: OnceLock<bool>,
+}
+
+impl PartialEq for Sealed {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.block == other.block
+    }
+}
+
+impl Eq for Sealed {}
 
 impl SealedBlock {
     /// Hashes the header of a block.
     #[must_use]
     pub fn new(block: Block) -> Self {
         let hash = block.header.hash_slow();
-        Self(Arc::new((block, hash)))
+        Self(Arc::new(Sealed {
+            block,
+            hash,
+            is_body_of_header: OnceLock::new(),
+        }))
     }
 
     /// Decodes the RLP of a block and nothing behind it.
@@ -168,39 +188,39 @@ impl SealedBlock {
     /// RLP of the block.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(self.0.0.length());
-        self.0.0.encode(&mut bytes);
+        let mut bytes = Vec::with_capacity(self.0.block.length());
+        self.0.block.encode(&mut bytes);
         bytes.into()
     }
 
     /// Keccak of the RLP header.
     #[must_use]
     pub fn hash(&self) -> B256 {
-        self.0.1
+        self.0.hash
     }
 
     /// The header.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.0.0.header
+        &self.0.block.header
     }
 
     /// Header and body.
     #[must_use]
     pub fn block(&self) -> &Block {
-        &self.0.0
+        &self.0.block
     }
 
     /// The signed transactions in order.
     #[must_use]
     pub fn transactions(&self) -> &[Transaction] {
-        &self.0.0.body.transactions
+        &self.0.block.body.transactions
     }
 
     /// Its number.
     #[must_use]
     pub fn height(&self) -> Height {
-        Height(self.0.0.header.number)
+        Height(self.0.block.header.number)
     }
 
     /// Whether the body is the one that the header commits to. The hash is the
@@ -208,13 +228,17 @@ impl SealedBlock {
     /// this was asked.
     #[must_use]
     pub fn is_body_of_header(&self) -> bool {
-        let Block { header, body } = self.block();
-        let withdrawals = body.withdrawals.as_ref();
-        proofs::calculate_transaction_root(&body.transactions) == header.transactions_root
-            && proofs::calculate_ommers_root(&body.ommers) == header.ommers_hash
-            && withdrawals.map(|list| proofs::calculate_withdrawals_root(list))
-                == header.withdrawals_root
+        let is_known = &self.0.is_body_of_header;
+        *is_known.get_or_init(|| is_body_of_header(self.block()))
     }
+}
+
+fn is_body_of_header(Block { header, body }: &Block) -> bool {
+    let withdrawals = body.withdrawals.as_ref();
+    proofs::calculate_transaction_root(&body.transactions) == header.transactions_root
+        && proofs::calculate_ommers_root(&body.ommers) == header.ommers_hash
+        && withdrawals.map(|list| proofs::calculate_withdrawals_root(list))
+            == header.withdrawals_root
 }
 
 /// A block whose transactions' senders are known.

@@ -1,9 +1,12 @@
 //! The chain spec as plain data. The `genesis` crate reads and checks it.
 
-use crate::{ForkSchedule, ValidatorSet};
+use crate::{ForkSchedule, NodePublicKey, ValidatorSet};
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256, address};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Precompile that verifies ed25519: input is a 32-byte key, a 64-byte
 /// signature and the message; output is 32 bytes with value 1 if the signature
@@ -116,6 +119,17 @@ pub enum PermissionMode {
     Enforced,
 }
 
+/// Who may connect and transact where permissions are enforced and the contract
+/// gives no answer: a broken contract must be mendable, by those whom genesis
+/// trusted, and by nobody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PermissionLists {
+    /// Accounts that may transact, deployments included.
+    pub accounts: BTreeSet<Address>,
+    /// Nodes that may connect, beside the validators of the current set.
+    pub nodes: BTreeSet<NodePublicKey>,
+}
+
 /// Everything all nodes of a chain must agree on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainSpec {
@@ -141,6 +155,8 @@ pub struct ChainSpec {
     pub block_reward: U256,
     /// Whether permissions are enforced.
     pub permissions: PermissionMode,
+    /// What holds where the contract gives no answer.
+    pub permission_lists: PermissionLists,
     /// Validators of height 1.
     pub validators: ValidatorSet,
     /// Predeployed contracts by name.

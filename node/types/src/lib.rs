@@ -23,7 +23,7 @@ pub use block::{
 pub use certificate::{Certificate, CertificateError, commit_message};
 pub use chain_spec::{
     ChainSpec, ConsensusEngine, ConsensusParameters, ContractDirectory, ED25519_PRECOMPILE,
-    GasCreditParameters, GasPolicy, HeaderRules, MeteredGas, PermissionMode,
+    GasCreditParameters, GasPolicy, HeaderRules, MeteredGas, PermissionLists, PermissionMode,
 };
 pub use fork_schedule::{Fork, ForkRules, ForkSchedule, ForkScheduleError};
 pub use keys::{KeyError, NodePublicKey, NodeSecretKey, NodeSignature};

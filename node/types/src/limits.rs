@@ -86,6 +86,30 @@ pub const RPC_BATCH_MAX: u32 = 1_000;
 /// Connections to the JSON-RPC server.
 pub const RPC_CONNECTIONS_MAX: u32 = 500;
 
+/// Connections to the JSON-RPC server from one address beyond loopback.
+pub const RPC_CONNECTIONS_PER_ADDRESS_MAX: u32 = 100;
+
+/// Calls per second of one JSON-RPC connection beyond loopback.
+pub const RPC_REQUESTS_PER_SECOND_MAX: u32 = 1_000;
+
+/// Time for the head of a JSON-RPC request; an idle connection is closed after it.
+pub const RPC_HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time for the body of a JSON-RPC request (geth's read timeout).
+pub const RPC_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for which a JSON-RPC client may take no byte of what is sent to it.
+pub const RPC_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for which a subscriber's queue may be full; then its subscription ends.
+pub const RPC_SLOW_SUBSCRIBER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time of a trace whose caller names none (geth's bound).
+pub const RPC_TRACE_TIME: Duration = Duration::from_secs(5);
+
+/// Longest time that the caller of a trace may name.
+pub const RPC_TRACE_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// Subscriptions of one WebSocket connection.
 pub const RPC_SUBSCRIPTIONS_PER_CONNECTION_MAX: u32 = 1_024;
 
@@ -136,7 +160,8 @@ pub const RPC_PENDING_HASHES_MAX: usize = 16_384;
 /// Longest time that `eth_sendRawTransactionSync` waits for a receipt.
 pub const RPC_RECEIPT_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Messages that wait for one slow WebSocket reader; then its subscriptions pause.
+/// Messages that wait for one slow WebSocket reader; when they do for too long,
+/// its subscriptions end.
 pub const RPC_WEBSOCKET_MESSAGES_MAX: u32 = 1_024;
 
 /// Analysed contract codes kept in memory (about 27 KB each at most); at the

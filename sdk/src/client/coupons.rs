@@ -73,7 +73,7 @@ impl Coupon {
         })
     }
 
-    fn on_chain(&self) -> Result<IBarteringCoupons::Coupon, ClientError> {
+    pub(super) fn on_chain(&self) -> Result<IBarteringCoupons::Coupon, ClientError> {
         Ok(IBarteringCoupons::Coupon {
             issuer: self.issuer,
             fed: self.fed,

@@ -7,6 +7,7 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_provider::transport::TransportError;
 use thiserror::Error;
 
+use super::PlannedTransaction;
 use crate::device::DeviceError;
 use crate::wallet::WalletError;
 
@@ -56,6 +57,30 @@ pub enum ClientError {
         /// How long was waited.
         seconds: u64,
     },
+    /// Another program that signs for the account used the transaction's nonce.
+    #[error("transaction {hash} will not be included: nonce {nonce} was used by another one")]
+    NonceTaken {
+        /// Which transaction.
+        hash: B256,
+        /// Its nonce.
+        nonce: u64,
+    },
+    /// Nothing was sent, because the client only shows what it would send.
+    #[error("not sent: this was a dry run of {}", .0.call)]
+    DryRun(Box<PlannedTransaction>),
+    /// The suite of this chain lacks a contract.
+    #[error("this chain has no {0}; it was made before that contract existed")]
+    NoContract(&'static str),
+    /// The chain behind the URL is not the one that was read before.
+    #[error(
+        "block {block} is not the one seen before ({expected}): the node follows another chain"
+    )]
+    ForeignChain {
+        /// Which block.
+        block: u64,
+        /// Its hash when it was read.
+        expected: B256,
+    },
     /// The transaction is included but its event is not there.
     #[error("transaction {hash} is included but has no {event} event")]
     NoEvent {
@@ -101,6 +126,25 @@ impl ClientError {
                 url: "the node".into(),
                 reason: transport_reason(error),
             },
+        }
+    }
+
+    /// What to do about it, in a sentence for people, if that can be said without knowing more.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Reverted { call, reason } => super::advice::advice(call, reason),
+            Self::NonceTaken { .. } => Some(
+                "another program sends with the same account: let only one do so, and look whether \
+                 this still has to be done",
+            ),
+            Self::NoReceipt { .. } => {
+                Some("look for it later by its hash; do not send it again before")
+            }
+            Self::NoOrganisation(_) => Some(
+                "a certifier enrols it (`medina user enrol`), then the organisation's admin \
+                 approves it (`medina user approve`)",
+            ),
+            _ => None,
         }
     }
 

@@ -17,12 +17,22 @@ pub(super) struct Indexed {
 }
 
 impl MarketClient {
-    /// Every event `E` of `contract` since genesis, oldest first, with its block.
+    /// Every event `E` of `contract` since genesis, oldest first.
     pub(super) async fn events<E: SolEvent>(
         &self,
         contract: Address,
         indexed: Indexed,
     ) -> Result<Vec<E>, ClientError> {
+        let found = self.events_at(contract, indexed).await?;
+        Ok(found.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// The same, with block and place in it, by which events of several kinds are put in order.
+    pub(super) async fn events_at<E: SolEvent>(
+        &self,
+        contract: Address,
+        indexed: Indexed,
+    ) -> Result<Vec<((u64, u64), E)>, ClientError> {
         let head = self
             .provider
             .get_block_number()
@@ -36,8 +46,11 @@ impl MarketClient {
             let filter = filter::<E>(contract, indexed).from_block(from).to_block(to);
             match self.provider.get_logs(&filter).await {
                 Ok(logs) => {
-                    let decoded = logs.iter().filter_map(|log| E::decode_log(&log.inner).ok());
-                    events.extend(decoded.map(|log| log.data));
+                    let decoded = logs.iter().filter_map(|log| {
+                        let place = (log.block_number?, log.log_index?);
+                        Some((place, E::decode_log(&log.inner).ok()?.data))
+                    });
+                    events.extend(decoded);
                     from = to + 1;
                 }
                 // Nodes bound blocks and logs of one answer, each as it likes.

@@ -37,6 +37,9 @@ pub struct ListingTerms {
     pub meta: B256,
     /// Hash of the property, to be found by.
     pub topic: B256,
+    /// A contract that alone delivers and decides (Fixed only), such as the one of
+    /// [`MarketClient::sealed_judge`].
+    pub judge: Option<Address>,
 }
 
 impl ListingTerms {
@@ -62,6 +65,7 @@ impl ListingTerms {
             policy: B256::ZERO,
             meta: B256::ZERO,
             topic,
+            judge: None,
         }
     }
 
@@ -107,6 +111,12 @@ pub struct MarketListing {
     pub topic: B256,
     /// Hash of a salted document.
     pub meta: B256,
+    /// Hash of an ODRL policy.
+    pub policy: B256,
+    /// Zero, or whose consent a purchase needs.
+    pub consent_scope: B256,
+    /// The contract that alone delivers and decides, if there is one.
+    pub judge: Option<Address>,
 }
 
 /// An order as the market knows it.
@@ -126,6 +136,8 @@ pub struct MarketOrder {
     pub end: u64,
     /// How many units.
     pub units: u64,
+    /// How many of them were used (PerUnit).
+    pub used: u64,
     /// What it costs, base units.
     pub amount: u128,
     /// What the seller got, fee included, base units.
@@ -134,6 +146,10 @@ pub struct MarketOrder {
     pub buyer: Address,
     /// Who may read.
     pub user: Address,
+    /// What the seller answers for, zero before the delivery.
+    pub proof: B256,
+    /// Hash of what the data are for.
+    pub purpose: B256,
 }
 
 /// What a buyer wants.
@@ -317,7 +333,7 @@ impl MarketClient {
         .await
     }
 
-    async fn orders_where(
+    pub(super) async fn orders_where(
         &self,
         indexed: Indexed,
         is_wanted: impl Fn(&DataMarketplace::Bought) -> bool,
@@ -347,7 +363,7 @@ fn on_chain(terms: &ListingTerms, payee: Address) -> IDataMarketplace::Listing {
         unit: terms.access_seconds,
         deliverIn: terms.deliver_seconds,
         confirmIn: terms.confirm_seconds,
-        judge: Address::ZERO,
+        judge: terms.judge.unwrap_or_default(),
         subject: terms.subject,
         audience: terms.audience,
         consentScope: terms.consent_scope,
@@ -374,6 +390,9 @@ fn listing_from(id: u64, listing: &IDataMarketplace::Listing) -> MarketListing {
         audience: listing.audience,
         topic: listing.topic,
         meta: listing.meta,
+        policy: listing.policy,
+        consent_scope: listing.consentScope,
+        judge: (!listing.judge.is_zero()).then_some(listing.judge),
     }
 }
 
@@ -386,9 +405,12 @@ fn order_from(id: U256, order: &IDataMarketplace::Order) -> MarketOrder {
         deadline: order.deadline.to(),
         end: order.end.to(),
         units: order.units,
+        used: order.used,
         amount: order.amount,
         paid: order.paid,
         buyer: order.buyer,
         user: order.user,
+        proof: order.proof,
+        purpose: order.purpose,
     }
 }

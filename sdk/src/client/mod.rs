@@ -6,21 +6,61 @@
 //! by name before anything is sent; see [`send`](MarketClient::send) for nonces and fees.
 //!
 //! Times come from the caller: nothing here reads a clock.
+//!
+//! ```no_run
+//! use alloy_primitives::B256;
+//! use medina_sdk::client::{ClientError, MarketClient, Purchase};
+//! use medina_sdk::wallet::{Mnemonic, TEST_MNEMONIC};
+//! # async fn example() -> Result<(), ClientError> {
+//! let account = Mnemonic::parse(TEST_MNEMONIC)?.account(2)?;
+//! let buyer = MarketClient::connect("http://127.0.0.1:8545").await?.with_account(account);
+//! let wanted = Purchase {
+//!     listing: 1,
+//!     units: 3,
+//!     user: None,
+//!     max_amount: None,
+//!     purpose: B256::ZERO,
+//!     deadline: 2_000_000_000,
+//! };
+//! match buyer.buy(&wanted).await {
+//!     Ok((order, receipt)) => println!("order {order} in block {}", receipt.block),
+//!     Err(error) => println!("{error}: {}", error.advice().unwrap_or("no advice")),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
+mod abi;
+mod advice;
 mod anchors;
+mod ballots;
 mod buyer;
+mod consent;
 mod coupons;
+mod denials;
 mod error;
 mod federations;
 mod gateway_chain;
+mod governance;
+mod identity;
+mod incidents;
+mod index;
 mod logs;
 mod market;
+mod orders;
+mod outbox;
 mod permissioning;
+mod sealed;
 mod search;
 mod send;
 mod sensors;
+mod sla;
+mod subscribe;
 mod token;
+mod trading;
 mod trust;
+
+use std::collections::BTreeMap;
 
 use alloy_eips::BlockId;
 use alloy_network::TransactionBuilder;
@@ -28,24 +68,41 @@ use alloy_primitives::{Address, B256};
 use alloy_provider::{Provider, RootProvider};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_sol_types::SolCall;
-use medina_contracts::{ContractAddresses, identity};
+use medina_contracts::ContractAddresses;
+use medina_contracts::identity::Identity;
 
 pub use self::anchors::{AnchorStats, AnchoredRoot, Verdict};
+pub use self::ballots::{FederationBallot, FederationChange};
 pub use self::buyer::{
     BuyerError, Delivery, GatewayBuyer, RootSource, Sold, Target, VerifiedReading,
 };
+pub use self::consent::{AccessRecord, GrantRecord, GrantTerms, RequestRecord};
 pub use self::coupons::{Coupon, CouponStatus, UseRequest, coupon_state_text};
+pub use self::denials::{DenialReport, DeniedAccess};
 pub use self::error::ClientError;
-pub use self::federations::FederationRecord;
+pub use self::federations::{
+    Constraint, FederationRecord, FederationTerms, MembershipRecord, ShareRecord,
+};
+pub use self::governance::AccessRole;
+pub use self::identity::{EnrolmentTerms, OrgRecord, SignedEnrolment, UserRecord};
+pub use self::incidents::{
+    AlertRecord, AlertVerdict, ImpactRecord, IncidentAlert, IncidentHistory, IncidentRecord,
+    IncidentReport, Response, ResponseRecord,
+};
+pub use self::index::{IndexQuery, IndexedListing, IndexedSensor, SearchIndex};
 pub use self::market::{ListingTerms, MarketListing, MarketOrder, Purchase};
+pub use self::orders::{Income, IncomeRow, PurchaseIntent, SignedIntent};
 pub use self::permissioning::{BallotRecord, BallotSubject, NodeRecord, ValidatorChange, Voter};
 pub use self::search::{FoundListing, SearchFilter};
-pub use self::send::Receipt;
+pub use self::send::{PlannedTransaction, Receipt};
 pub use self::sensors::{NewSensor, SensorRecord};
+pub use self::sla::{PenaltyRecord, PolicyTerms, SlaReading, SlaSummary, ViolationRecord};
+pub use self::subscribe::{ChainEvent, Cursor, EventFilter, Subscription};
+pub use self::trading::{CouponRules, CouponStats, SwapOffer};
 pub use self::trust::{Score, TrustReport};
 pub use medina_contracts::values::{
-    CouponKind, CouponStatus as CouponState, ListingKind, NodeState, OrderState, Price,
-    ResourceType,
+    Access, BusinessRole, CouponKind, CouponStatus as CouponState, IdentityStatus, ListingKind,
+    NodeState, OrderState, Price, RequestKind, ResourceType,
 };
 
 use self::send::Sender;
@@ -56,8 +113,11 @@ use crate::wallet::Account;
 pub struct MarketClient {
     provider: RootProvider,
     contracts: ContractAddresses,
+    /// Addresses by the names that the node gave, also of contracts this crate has no field for.
+    named: BTreeMap<String, Address>,
     chain_id: u64,
     sender: Option<Sender>,
+    dry_run: bool,
 }
 
 impl MarketClient {
@@ -79,9 +139,11 @@ impl MarketClient {
         let contracts = addresses_from(&answer)?;
         Ok(Self {
             provider,
+            named: names_from(&answer),
             contracts,
             chain_id,
             sender: None,
+            dry_run: false,
         })
     }
 
@@ -98,11 +160,16 @@ impl MarketClient {
             .get_chain_id()
             .await
             .map_err(|error| ClientError::rpc("eth_chainId", rpc_url, &error))?;
+        let named = contracts.named().into_iter();
         Ok(Self {
             provider,
+            named: named
+                .map(|(name, address)| (name.to_lowercase(), address))
+                .collect(),
             contracts,
             chain_id,
             sender: None,
+            dry_run: false,
         })
     }
 
@@ -121,14 +188,42 @@ impl MarketClient {
         Self {
             provider: self.provider.clone(),
             contracts: self.contracts,
+            named: self.named.clone(),
             chain_id: self.chain_id,
             sender: Some(Sender::new(account)),
+            dry_run: self.dry_run,
+        }
+    }
+
+    /// The same client, which sends nothing: what would be its first transaction comes back as
+    /// [`ClientError::DryRun`], with its gas and cost, or is refused as it would be.
+    #[must_use]
+    pub fn dry_run(self) -> Self {
+        Self {
+            dry_run: true,
+            ..self
         }
     }
 
     /// Where the contracts are.
     pub fn contracts(&self) -> &ContractAddresses {
         &self.contracts
+    }
+
+    /// Where a contract of the suite is, by its name in any case.
+    pub fn contract(&self, name: &'static str) -> Result<Address, ClientError> {
+        let found = self.named.get(&name.to_lowercase()).copied();
+        found.ok_or(ClientError::NoContract(name))
+    }
+
+    /// The name of the contract of the suite at an address.
+    pub fn contract_name(&self, address: Address) -> Option<String> {
+        let known = ContractAddresses::named(&self.contracts);
+        if let Some((name, _)) = known.iter().find(|(_, at)| *at == address) {
+            return Some((*name).to_owned());
+        }
+        let other = self.named.iter().find(|(_, at)| **at == address);
+        other.map(|(name, _)| name.clone())
     }
 
     /// The chain's id.
@@ -169,20 +264,14 @@ impl MarketClient {
 
     /// The organisation of an account; zero if it has none.
     pub async fn org_of(&self, account: Address) -> Result<B256, ClientError> {
-        self.call(
-            self.contracts.identity,
-            identity::Identity::orgOfCall { a: account },
-        )
-        .await
+        self.call(self.contracts.identity, Identity::orgOfCall { a: account })
+            .await
     }
 
     /// The business role of an account, 0 (Visitor) to 4 (Administrator).
     pub async fn role_of(&self, account: Address) -> Result<u8, ClientError> {
-        self.call(
-            self.contracts.identity,
-            identity::Identity::roleOfCall { a: account },
-        )
-        .await
+        self.call(self.contracts.identity, Identity::roleOfCall { a: account })
+            .await
     }
 
     /// The sender's own organisation.
@@ -193,6 +282,15 @@ impl MarketClient {
             org => Ok(org),
         }
     }
+}
+
+/// Every address of the answer by its name in lower case.
+fn names_from(answer: &serde_json::Value) -> BTreeMap<String, Address> {
+    let fields = answer.as_object().into_iter().flatten();
+    let address = |value: &serde_json::Value| value.as_str()?.parse().ok();
+    fields
+        .filter_map(|(name, value)| Some((name.to_lowercase(), address(value)?)))
+        .collect()
 }
 
 /// Reads the answer of `medina_contracts`: names in any case, so that camelCase and the contracts'

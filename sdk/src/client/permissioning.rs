@@ -8,7 +8,7 @@
 //! it is synced ([`activate_validator`](MarketClient::activate_validator)). Removing ends with the
 //! fourth.
 //!
-//! A node is named by its ed25519 key. Ballots on other matters than validators are read, not made.
+//! A node is named by its ed25519 key.
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolValue;
@@ -258,7 +258,15 @@ impl MarketClient {
         &self,
         change: ValidatorChange,
     ) -> Result<(u64, Receipt), ClientError> {
-        let (kind, data) = BallotSubject::from(change).encoded();
+        self.propose_ballot(&BallotSubject::from(change)).await
+    }
+
+    /// The sender, an operator, opens a ballot on anything. It is not a vote.
+    pub async fn propose_ballot(
+        &self,
+        subject: &BallotSubject,
+    ) -> Result<(u64, Receipt), ClientError> {
+        let (kind, data) = subject.encoded();
         let contract = self.permissioning();
         let call = Permissioning::proposeCall {
             kind: kind.into(),
@@ -268,6 +276,55 @@ impl MarketClient {
         let opened = receipt.event::<Permissioning::Proposed>(contract)?;
         let number = u64::try_from(opened.ballot).map_err(|_| ClientError::BadAnswer("propose"))?;
         Ok((number, receipt))
+    }
+
+    /// The sender, admin of its organisation, switches a node that is no validator.
+    pub async fn set_node(&self, key: B256, state: NodeState) -> Result<Receipt, ClientError> {
+        let call = Permissioning::setNodeCall {
+            nodeKey: key,
+            s: state.into(),
+        };
+        self.send(self.permissioning(), call).await
+    }
+
+    /// The sender, admin of its organisation, blocks an account of its users (1) or lets it do as
+    /// its id says (0).
+    pub async fn set_account_state(
+        &self,
+        account: Address,
+        state: u8,
+    ) -> Result<Receipt, ClientError> {
+        let call = Permissioning::setAccountCall { a: account, state };
+        self.send(self.permissioning(), call).await
+    }
+
+    /// The governor ends the time in which the lists of genesis rule.
+    pub async fn close_boot(&self) -> Result<Receipt, ClientError> {
+        self.send(self.permissioning(), Permissioning::closeBootCall {})
+            .await
+    }
+
+    /// Whether a node may connect.
+    pub async fn may_connect(&self, key: B256) -> Result<bool, ClientError> {
+        let call = Permissioning::connectionAllowedCall { nodeKey: key };
+        self.call(self.permissioning(), call).await
+    }
+
+    /// Whether an account may send a transaction to `target`; zero is a creation.
+    pub async fn may_transact(
+        &self,
+        sender: Address,
+        target: Address,
+    ) -> Result<bool, ClientError> {
+        let call = Permissioning::transactionAllowedCall {
+            sender,
+            target,
+            value: U256::ZERO,
+            gasPrice: U256::ZERO,
+            gasLimit: U256::ZERO,
+            payload: alloy_primitives::Bytes::new(),
+        };
+        self.call(self.permissioning(), call).await
     }
 
     /// The sender, an operator, votes for its organisation.

@@ -105,6 +105,9 @@ mod tests {
             audience: B256::ZERO,
             topic: B256::repeat_byte(3),
             meta: B256::ZERO,
+            policy: B256::ZERO,
+            consent_scope: B256::ZERO,
+            judge: None,
         }
     }
 

@@ -125,6 +125,44 @@ impl MarketClient {
         .await
     }
 
+    /// The owner gives a resource a new key, which agrees until `deadline`, Unix seconds.
+    pub async fn rotate_sensor_key(
+        &self,
+        id: B256,
+        device: &DeviceKey,
+        deadline: u64,
+    ) -> Result<Receipt, ClientError> {
+        let domain = domain("SensorRegistry", self.chain_id, self.registry());
+        let deadline = time48(deadline)?;
+        let payload = crate::device::KeyRotation { id, deadline };
+        let call = SensorRegistry::rotateKeyCall {
+            id,
+            signer: device.signer(self.contracts.ed25519_verifier),
+            deadline,
+            sig: device.sign(&payload, &domain)?,
+        };
+        self.send(self.registry(), call).await
+    }
+
+    /// The owner offers a resource to another organisation; zero takes the offer back.
+    pub async fn offer_sensor(&self, id: B256, to_org: B256) -> Result<Receipt, ClientError> {
+        let call = SensorRegistry::transferCall { id, toOrg: to_org };
+        self.send(self.registry(), call).await
+    }
+
+    /// The organisation a resource was offered to takes it.
+    pub async fn accept_sensor(&self, id: B256) -> Result<Receipt, ClientError> {
+        self.send(self.registry(), SensorRegistry::acceptCall { id })
+            .await
+    }
+
+    /// Every resource that was ever registered, oldest first.
+    pub async fn sensor_ids(&self) -> Result<Vec<B256>, ClientError> {
+        let events: Vec<SensorRegistry::Registered> =
+            self.events(self.registry(), Indexed::default()).await?;
+        Ok(events.into_iter().map(|event| event.id).collect())
+    }
+
     /// What the registry knows of a resource.
     pub async fn sensor(&self, id: B256) -> Result<SensorRecord, ClientError> {
         let resource = self

@@ -32,6 +32,52 @@ impl MarketClient {
         .await
     }
 
+    /// Tokens there are and tokens there may be at most, base units.
+    pub async fn supply(&self) -> Result<(U256, U256), ClientError> {
+        let now = self
+            .call(self.token(), MedinaToken::totalSupplyCall {})
+            .await?;
+        let cap = self.call(self.token(), MedinaToken::capCall {}).await?;
+        Ok((now, cap))
+    }
+
+    /// A minter makes tokens, base units.
+    pub async fn mint(&self, to: Address, amount: U256) -> Result<Receipt, ClientError> {
+        self.send(self.token(), MedinaToken::mintCall { to, amount })
+            .await
+    }
+
+    /// The sender destroys tokens of its own, base units.
+    pub async fn burn(&self, amount: U256) -> Result<Receipt, ClientError> {
+        self.send(self.token(), MedinaToken::burnCall { amount })
+            .await
+    }
+
+    /// What `spender` may take of an owner's tokens, base units.
+    pub async fn allowance(&self, owner: Address, spender: Address) -> Result<U256, ClientError> {
+        self.call(self.token(), MedinaToken::allowanceCall { owner, spender })
+            .await
+    }
+
+    /// Lets `spender` take up to `amount` of the sender's tokens, base units.
+    pub async fn approve(&self, spender: Address, amount: U256) -> Result<Receipt, ClientError> {
+        let call = MedinaToken::approveCall {
+            spender,
+            value: amount,
+        };
+        self.send(self.token(), call).await
+    }
+
+    /// Gives an allowance where the present one is too small.
+    pub(super) async fn allow(&self, spender: Address, amount: u128) -> Result<(), ClientError> {
+        let owner = self.account()?.address();
+        let amount = U256::from(amount);
+        if self.allowance(owner, spender).await? < amount {
+            self.approve(spender, amount).await?;
+        }
+        Ok(())
+    }
+
     /// Lets the market take up to `amount` of the sender's tokens, by signature only.
     pub(super) async fn permit_market(
         &self,

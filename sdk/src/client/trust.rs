@@ -63,6 +63,54 @@ impl MarketClient {
             .await
     }
 
+    /// The seller's organisation answers a rating; `reply` is a hash.
+    pub async fn respond_rating(&self, order: U256, reply: B256) -> Result<Receipt, ClientError> {
+        self.send(
+            self.trust(),
+            TrustAndReputation::respondCall { order, reply },
+        )
+        .await
+    }
+
+    /// A Moderator asks readers to hide a comment; the score stays.
+    pub async fn hide_rating(&self, order: U256, reason: B256) -> Result<Receipt, ClientError> {
+        self.send(self.trust(), TrustAndReputation::hideCall { order, reason })
+            .await
+    }
+
+    /// A monitor reports seconds up and down of a resource that does not anchor.
+    pub async fn report_uptime(
+        &self,
+        resource: B256,
+        up: u32,
+        down: u32,
+    ) -> Result<Receipt, ClientError> {
+        let call = TrustAndReputation::reportCall { resource, up, down };
+        self.send(self.trust(), call).await
+    }
+
+    /// Computes the sender's organisation's own trust in resources.
+    pub async fn refresh_adaptive(&self, resources: &[B256]) -> Result<Receipt, ClientError> {
+        let call = TrustAndReputation::refreshAdaptiveCall {
+            resources: resources.to_vec(),
+        };
+        self.send(self.trust(), call).await
+    }
+
+    /// An organisation's own trust in a resource, basis points, if it is known.
+    pub async fn adaptive_trust(
+        &self,
+        observer: B256,
+        resource: B256,
+    ) -> Result<Option<u16>, ClientError> {
+        let call = TrustAndReputation::adaptiveTrustCall {
+            observerOrg: observer,
+            id: resource,
+        };
+        let found = self.call(self.trust(), call).await?;
+        Ok(found.known.then_some(found.value))
+    }
+
     /// Trust in a resource.
     pub async fn resource_trust(&self, id: B256) -> Result<Score, ClientError> {
         let call = TrustAndReputation::resourceTrustCall { id };

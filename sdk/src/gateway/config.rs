@@ -403,7 +403,7 @@ sessions = 5
         let account = Account::random().expect("randomness");
         std::fs::write(
             dir.path().join("gateway.key"),
-            hex::encode(*account.to_bytes()),
+            hex::encode(*account.to_bytes().expect("the key is here")),
         )
         .expect("writes");
         let config = GatewayConfig::load(&path).expect("reads");

@@ -1,22 +1,29 @@
 //! One account: an address and the key that signs for it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_network::TxSignerSync;
-use alloy_primitives::{Address, B256, Bytes, Signature};
+use alloy_primitives::{Address, B256, Bytes, ChainId, Signature};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use zeroize::Zeroizing;
 
 use super::WalletError;
+use super::external::{ExternalSigner, SigningRequest, TypedRequest};
 
 /// An account that can sign. `Debug` shows the address only.
 #[derive(Clone)]
 pub struct Account {
-    signer: PrivateKeySigner,
+    key: Key,
+}
+
+#[derive(Clone)]
+enum Key {
+    Local(PrivateKeySigner),
+    External(Arc<dyn ExternalSigner>),
 }
 
 /// A transaction ready to send.
@@ -30,7 +37,16 @@ pub struct SignedTransaction {
 
 impl Account {
     pub(super) fn from_signer(signer: PrivateKeySigner) -> Self {
-        Self { signer }
+        Self {
+            key: Key::Local(signer),
+        }
+    }
+
+    /// An account whose key is kept elsewhere.
+    pub fn external(signer: impl ExternalSigner + 'static) -> Self {
+        Self {
+            key: Key::External(Arc::new(signer)),
+        }
     }
 
     /// A new key from the operating system's randomness.
@@ -59,25 +75,29 @@ impl Account {
     /// Takes a private key as bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, WalletError> {
         let signer = PrivateKeySigner::from_slice(bytes).map_err(|_| WalletError::BadPrivateKey)?;
-        Ok(Self { signer })
+        Ok(Self::from_signer(signer))
     }
 
-    /// The private key, for export and keystores; the copy is overwritten when dropped.
-    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.signer.to_bytes().0)
+    /// The private key, for export and keystores; the copy is overwritten when dropped. An error
+    /// where the key is kept elsewhere.
+    pub fn to_bytes(&self) -> Result<Zeroizing<[u8; 32]>, WalletError> {
+        match &self.key {
+            Key::Local(signer) => Ok(Zeroizing::new(signer.to_bytes().0)),
+            Key::External(_) => Err(WalletError::KeyElsewhere(self.address())),
+        }
     }
 
     /// Who it is.
     pub fn address(&self) -> Address {
-        self.signer.address()
+        match &self.key {
+            Key::Local(signer) => signer.address(),
+            Key::External(signer) => signer.address(),
+        }
     }
 
     /// Signs an EIP-1559 transaction as it stands.
-    pub fn sign_transaction(&self, mut tx: TxEip1559) -> Result<SignedTransaction, WalletError> {
-        let signature = self
-            .signer
-            .sign_transaction_sync(&mut tx)
-            .map_err(|_| WalletError::Sign)?;
+    pub fn sign_transaction(&self, tx: TxEip1559) -> Result<SignedTransaction, WalletError> {
+        let signature = self.sign(&SigningRequest::Transaction(&tx))?;
         let signed = tx.into_signed(signature);
         let raw = alloy_consensus::TxEnvelope::from(signed.clone()).encoded_2718();
         Ok(SignedTransaction {
@@ -88,9 +108,7 @@ impl Account {
 
     /// Signs a message as `personal_sign` does (EIP-191).
     pub fn sign_message(&self, message: &[u8]) -> Result<Signature, WalletError> {
-        self.signer
-            .sign_message_sync(message)
-            .map_err(|_| WalletError::Sign)
+        self.sign(&SigningRequest::Message(message))
     }
 
     /// Signs a struct of a contract's (EIP-712).
@@ -99,23 +117,49 @@ impl Account {
         payload: &T,
         domain: &Eip712Domain,
     ) -> Result<Signature, WalletError> {
-        self.sign_hash(payload.eip712_signing_hash(domain))
+        let typed = TypedRequest {
+            domain_separator: domain.separator(),
+            struct_hash: payload.eip712_hash_struct(),
+            type_text: T::eip712_encode_type().into(),
+            members: payload.eip712_encode_data(),
+        };
+        self.sign(&SigningRequest::TypedData(&typed))
     }
 
     /// Signs typed data in the JSON of `eth_signTypedData_v4` (EIP-712).
     pub fn sign_typed_json(&self, json: &str) -> Result<Signature, WalletError> {
         let payload = serde_json::from_str(json)
             .map_err(|error| WalletError::BadTypedData(error.to_string()))?;
-        self.signer
-            .sign_dynamic_typed_data_sync(&payload)
+        self.sign_dynamic_typed_data_sync(&payload)
             .map_err(|error| WalletError::BadTypedData(error.to_string()))
     }
 
     /// Signs a hash that was made by a rule the caller answers for.
     pub fn sign_hash(&self, hash: B256) -> Result<Signature, WalletError> {
-        self.signer
-            .sign_hash_sync(&hash)
-            .map_err(|_| WalletError::Sign)
+        self.sign(&SigningRequest::Hash(hash))
+    }
+
+    /// Signs, and makes sure that it is this account's signature.
+    fn sign(&self, request: &SigningRequest<'_>) -> Result<Signature, WalletError> {
+        let digest = request.digest();
+        match &self.key {
+            Key::Local(signer) => signer
+                .sign_hash_sync(&digest)
+                .map_err(|_| WalletError::Sign),
+            Key::External(signer) => {
+                let signature = signer.sign(request)?;
+                let found = signature
+                    .recover_address_from_prehash(&digest)
+                    .map_err(|_| WalletError::BadSignature)?;
+                if found == signer.address() {
+                    Ok(signature)
+                } else {
+                    let expected = signer.address();
+                    let reason = format!("the signature is of {found}, not of {expected}");
+                    Err(WalletError::External(reason))
+                }
+            }
+        }
     }
 
     /// The signer's address in front of a signature: the form of the contracts' signatures where
@@ -124,6 +168,17 @@ impl Account {
         [self.address().as_slice(), &signature.as_bytes()]
             .concat()
             .into()
+    }
+}
+
+/// For typed data that are only known at run time; the rest is above.
+impl SignerSync for Account {
+    fn sign_hash_sync(&self, hash: &B256) -> alloy_signer::Result<Signature> {
+        self.sign_hash(*hash).map_err(alloy_signer::Error::other)
+    }
+
+    fn chain_id_sync(&self) -> Option<ChainId> {
+        None
     }
 }
 

@@ -162,6 +162,7 @@ fn publish(draft: &Path, path: &Path) -> Result<(), WalletError> {
 /// The key as a V3 document. The library that reads files would write 2^13 rounds of scrypt, a
 /// thirty-second of what other wallets take as their standard, so they are written here.
 fn seal(account: &Account, password: &str) -> Result<Value, WalletError> {
+    let key = account.to_bytes()?;
     let mut random = [0; 32 + 16 + 16];
     getrandom::fill(&mut random).map_err(|_| WalletError::NoRandomness)?;
     let (salt, rest) = random.split_at(32);
@@ -176,7 +177,7 @@ fn seal(account: &Account, password: &str) -> Result<Value, WalletError> {
         derived.as_mut_slice(),
     )
     .expect("32 bytes are a length scrypt gives");
-    let mut text = *account.to_bytes();
+    let mut text = *key;
     let mut cipher = ctr::Ctr128BE::<aes::Aes128>::new_from_slices(&derived[..16], iv)
         .expect("16 bytes are the cipher's key and its start");
     cipher.apply_keystream(&mut text);

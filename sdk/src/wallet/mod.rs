@@ -2,8 +2,20 @@
 //!
 //! Secrets stay inside: no `Debug`, `Display` or error of this module shows a private key, a
 //! phrase or a password, and what held one is overwritten when dropped.
+//!
+//! ```
+//! use medina_sdk::wallet::{Mnemonic, TEST_MNEMONIC, recover_message};
+//! let account = Mnemonic::parse(TEST_MNEMONIC)?.account(0)?;
+//! assert_eq!(account.address().to_string(), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+//! let signature = account.sign_message(b"hello")?;
+//! assert_eq!(recover_message(b"hello", &signature.as_bytes())?, account.address());
+//! # Ok::<(), medina_sdk::wallet::WalletError>(())
+//! ```
+//!
+//! A key that is kept elsewhere signs through an [`ExternalSigner`].
 
 mod account;
+mod external;
 pub(crate) mod keystore;
 mod mnemonic;
 
@@ -13,6 +25,7 @@ use alloy_primitives::Address;
 use thiserror::Error;
 
 pub use account::{Account, SignedTransaction, recover_message, recover_typed};
+pub use external::{CommandSigner, ExternalSigner, SigningRequest, TypedRequest};
 pub use keystore::{KeystoreDir, KeystoreEntry};
 pub use mnemonic::{Mnemonic, TEST_MNEMONIC};
 
@@ -74,6 +87,12 @@ pub enum WalletError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The key is not in this process and cannot be written down.
+    #[error("the key of {0} is kept elsewhere and cannot be exported")]
+    KeyElsewhere(Address),
+    /// The external signer did not do as it was asked.
+    #[error("the external signer did not sign: {0}")]
+    External(String),
     /// The folder already holds a key for this address.
     #[error("{0} is already in the keystore")]
     AlreadyThere(Address),

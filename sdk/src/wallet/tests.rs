@@ -151,7 +151,10 @@ fn keystore_creates_lists_and_opens() {
     let (account, entry) = keystore.create("secret").expect("creates");
     assert_eq!(keystore.list().expect("lists"), [entry]);
     let opened = keystore.unlock(account.address(), "secret").expect("opens");
-    assert_eq!(*opened.to_bytes(), *account.to_bytes());
+    assert_eq!(
+        *opened.to_bytes().expect("is here"),
+        *account.to_bytes().expect("is here")
+    );
     assert!(matches!(
         keystore.unlock(account.address(), "wrong"),
         Err(WalletError::WrongPassword(_))
@@ -209,7 +212,7 @@ fn unlock_text(text: &str) -> Result<Account, WalletError> {
 fn file_of_another_wallet_opens() {
     let account = unlock_text(OTHER_WALLET).expect("opens");
     let key = "7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d";
-    assert_eq!(hex::encode(*account.to_bytes()), key);
+    assert_eq!(hex::encode(*account.to_bytes().expect("is here")), key);
 }
 
 #[test]

@@ -45,6 +45,20 @@ struct Chain {
     addresses: ContractAddresses,
     nonces: BTreeMap<Address, u64>,
     blocks: Vec<Mined>,
+    trouble: Trouble,
+}
+
+/// What goes wrong on purpose.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Trouble {
+    /// Transactions that are taken and then lost, as by a node that is killed.
+    pub(crate) lose: usize,
+    /// Transactions that offer less per gas are taken and wait for ever.
+    pub(crate) base_fee: u128,
+    /// Blocks that still tell of no fee.
+    pub(crate) still_free: usize,
+    /// Requests that are answered with nothing but a closed connection.
+    pub(crate) silent: usize,
 }
 
 /// One block with its one transaction.
@@ -102,6 +116,16 @@ impl TestChain {
     pub(crate) fn addresses(&self) -> ContractAddresses {
         self.chain.lock().addresses
     }
+
+    /// Lets something go wrong from now on.
+    pub(crate) fn set_trouble(&self, trouble: Trouble) {
+        self.chain.lock().trouble = trouble;
+    }
+
+    /// Transactions that were included.
+    pub(crate) fn included(&self) -> u64 {
+        self.chain.lock().head()
+    }
 }
 
 impl Chain {
@@ -114,6 +138,7 @@ impl Chain {
             addresses: plan.addresses,
             nonces: BTreeMap::new(),
             blocks: Vec::new(),
+            trouble: Trouble::default(),
         };
         for step in plan.steps {
             let (kind, data) = match step {
@@ -177,10 +202,18 @@ impl Chain {
         let envelope = TxEnvelope::decode_2718(&mut &*raw).expect("a transaction");
         let from = envelope.recover_signer().expect("a signature");
         let next = self.nonces.get(&from).copied().unwrap_or_default();
-        if envelope.nonce() != next {
+        if envelope.nonce() < next {
             return Err(error(-32000, "nonce too low", None));
         }
         assert_eq!(envelope.chain_id(), Some(CHAIN_ID));
+        let waits = envelope.nonce() > next || envelope.max_fee_per_gas() < self.trouble.base_fee;
+        if self.trouble.lose > 0 {
+            self.trouble.lose -= 1;
+            return Ok(*envelope.tx_hash());
+        }
+        if waits {
+            return Ok(*envelope.tx_hash());
+        }
         let outcome = self.run(
             from,
             envelope.kind(),
@@ -228,7 +261,14 @@ impl Chain {
                 self.mine(&raw).map(|hash| json!(hash))
             }
             "eth_getTransactionReceipt" => Ok(self.receipt(parse(&params[0]))),
-            "eth_getBlockByNumber" => Ok(block(self.head())),
+            "eth_getBlockByNumber" => {
+                let asked = serde_json::from_value::<U256>(params[0].clone());
+                let number = asked.map_or(self.head(), |number| number.to());
+                let is_free = self.trouble.still_free > 0;
+                self.trouble.still_free = self.trouble.still_free.saturating_sub(1);
+                let fee = if is_free { 0 } else { self.trouble.base_fee };
+                Ok(block(number, fee))
+            }
             "eth_getLogs" => self.logs(&params[0]),
             other => Err(error(
                 -32601,
@@ -270,7 +310,11 @@ impl Chain {
 
     /// At most 64 blocks at once, so that the client has to ask in parts.
     fn logs(&self, filter: &Value) -> Result<Value, Value> {
-        let address: Address = parse(&filter["address"]);
+        let addresses: Vec<Address> = match &filter["address"] {
+            Value::Null => Vec::new(),
+            Value::Array(several) => several.iter().map(parse).collect(),
+            one => vec![parse(one)],
+        };
         let bound = |name: &str| -> u64 { parse::<U256>(&filter[name]).to() };
         let blocks = bound("fromBlock")..=bound("toBlock");
         if blocks.end() - blocks.start() >= 64 {
@@ -283,7 +327,8 @@ impl Chain {
                 Value::Array(any) => any.contains(&log["topics"][place]),
                 one => *one == log["topics"][place],
             };
-            parse::<Address>(&log["address"]) == address && topics.iter().enumerate().all(has)
+            let of_it = addresses.is_empty() || addresses.contains(&parse(&log["address"]));
+            of_it && topics.iter().enumerate().all(has)
         };
         let all = (1_u64..)
             .zip(&self.blocks)
@@ -307,14 +352,14 @@ fn logs_of(mined: &Mined, number: u64) -> Vec<Value> {
     mined.logs.iter().enumerate().map(log).collect()
 }
 
-fn block(number: u64) -> Value {
+fn block(number: u64, base_fee: u128) -> Value {
     let zero = B256::ZERO;
     json!({
         "number": format!("{number:#x}"), "hash": keccak256(number.to_be_bytes()), "parentHash": zero,
         "sha3Uncles": zero, "miner": Address::ZERO, "stateRoot": zero, "transactionsRoot": zero,
         "receiptsRoot": zero, "logsBloom": format!("0x{}", "00".repeat(256)), "difficulty": "0x0",
         "gasLimit": "0x1c9c380", "gasUsed": "0x0", "timestamp": format!("{:#x}", GENESIS_TIME + number),
-        "extraData": "0x", "mixHash": zero, "nonce": "0x0000000000000000", "baseFeePerGas": "0x0",
+        "extraData": "0x", "mixHash": zero, "nonce": "0x0000000000000000", "baseFeePerGas": format!("{base_fee:#x}"),
         "uncles": [], "transactions": [], "size": "0x0",
     })
 }
@@ -327,12 +372,22 @@ fn error(code: i64, message: &str, data: Option<Bytes>) -> Value {
     json!({ "code": code, "message": message, "data": data })
 }
 
-async fn answer(State(chain): State<Arc<Mutex<Chain>>>, Json(request): Json<Value>) -> Json<Value> {
+async fn answer(
+    State(chain): State<Arc<Mutex<Chain>>>,
+    Json(request): Json<Value>,
+) -> Result<Json<Value>, axum::http::StatusCode> {
+    {
+        let trouble = &mut chain.lock().trouble;
+        if trouble.silent > 0 {
+            trouble.silent -= 1;
+            return Err(axum::http::StatusCode::BAD_GATEWAY);
+        }
+    }
     let method = request["method"].as_str().expect("a method");
     let answered = chain.lock().handle(method, &request["params"]);
     let id = &request["id"];
-    Json(match answered {
+    Ok(Json(match answered {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
         Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
-    })
+    }))
 }

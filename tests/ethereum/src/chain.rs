@@ -225,6 +225,7 @@ fn spec(fixture: &Fixture, forks: ForkSchedule) -> ChainSpec {
         }),
         block_reward: U256::ZERO,
         permissions: PermissionMode::Open,
+        permission_lists: Default::default(),
         validators: ValidatorSet::new(vec![validator]).expect("one validator is a set"),
         contracts: BTreeMap::new(),
     }

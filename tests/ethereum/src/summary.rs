@@ -19,7 +19,11 @@ pub struct Summary {
 
 impl Summary {
     pub(crate) fn add(&mut self, report: &CaseReport) {
-        match &report.outcome {
+        self.count(&report.outcome);
+    }
+
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        match outcome {
             Outcome::Passed { unknown_reasons } => {
                 self.passed += 1;
                 for reason in unknown_reasons {

@@ -204,7 +204,9 @@ impl World {
         self.nodes[node].synced_writes += 1;
         if let (Write::Record(record), Some(down_ms)) = (&write, self.nodes[node].tear_next) {
             let record = record.clone();
-            return self.tear(node, &record, down_ms);
+            if self.tear(node, &record, down_ms) {
+                return;
+            }
         }
         let target = &mut self.nodes[node];
         let point = match write {
@@ -575,6 +577,8 @@ impl World {
             .as_ref()
             .map(|engine| engine.status());
         if let Some(raft) = status.and_then(|status| status.raft) {
+            let has_no_vote = matches!(raft.role, RaftRole::Outside | RaftRole::Learner);
+            self.nodes[node].had_vote = !has_no_vote;
             self.checker.on_raft_status(self.now_ms, node, &raft);
         }
     }

@@ -211,12 +211,17 @@ impl Checker {
             Message::Ahead { .. } => return,
         };
         let promised = statement.1.map_or(statement.0, |claim| claim.digest);
-        self.check_promise(at_ms, number, node, &message, promised);
+        let (height, round) = (message.height(), message.round());
+        let subject = (number, message.kind(), height, round);
+        // A round change that is said again may follow a record that has a
+        // block of its own round in place of the claimed one: that holds more.
+        let is_claim_again = statement.1.is_some() && self.signed.get(&subject) == Some(&statement);
+        if !is_claim_again {
+            self.check_promise(at_ms, number, node, &message, promised);
+        }
         if node.may_equivocate {
             return;
         }
-        let (height, round) = (message.height(), message.round());
-        let subject = (number, message.kind(), height, round);
         let first = *self.signed.entry(subject).or_insert(statement);
         if first != statement {
             let details = format!("{subject:?}: first {first:?}, then {statement:?}");
@@ -270,7 +275,7 @@ impl Checker {
         let record = node.disk.record.as_deref().unwrap_or_default();
         if !contains(record, mark) {
             let details = format!(
-                "node {number} sends {:?} {}/{} and its record does not know of it",
+                "node {number} sends {:?} {}/{} of {digest:.8} and its record does not know of it",
                 message.kind(),
                 message.height(),
                 message.round()

@@ -69,12 +69,14 @@ fn start_on(
             Ok(Box::new(Qbft::new(config, crypto, head, context, record)?))
         }
         ConsensusEngine::Raft => {
+            let decided = node.disk.chain.iter().map(|decided| &decided.block);
             let config = RaftConfig {
                 genesis_hash: GENESIS,
                 own_key: node.key,
                 parameters: scenario.parameters,
                 fresh_incarnation: incarnation,
                 accept_lost_record: votes_anyway,
+                recent: decided.map(|it| (it.height(), it.hash())).collect(),
             };
             Ok(Box::new(Raft::new(config, crypto, head, context, record)?))
         }

@@ -7,7 +7,7 @@ use crate::{
     scenario::{Damage, Fault, Habit, Sabotage},
     world::{Event, Local, Partition, World},
 };
-use medina_consensus::{Input, RaftRole};
+use medina_consensus::Input;
 use medina_types::{ConsensusEngine, Height};
 use rand::Rng;
 
@@ -79,7 +79,7 @@ impl World {
 
     /// On a fresh chain a lost record cannot be told from none. With Raft a node
     /// that starts when the group is at work gives up its first id until it is
-    /// admitted anew, which counts as a loss of memory too.
+    /// admitted anew and has its vote again, which counts as a loss of memory too.
     fn may_lose_memory(&self, node: usize) -> bool {
         let is_raft = self.scenario.engine == ConsensusEngine::Raft;
         let others = self
@@ -88,23 +88,23 @@ impl World {
             .enumerate()
             .filter(|(other, _)| *other != node);
         let mut validators = others.filter(|(_, other)| other.is_validator());
-        let is_whole = validators.all(|(_, other)| {
-            let status = other.engine.as_ref().map(|engine| engine.status());
-            let raft = status.and_then(|status| status.raft);
-            let is_outside = raft.is_some_and(|raft| raft.role == RaftRole::Outside);
-            other.disk.record.is_some() && !is_outside
-        });
+        let is_whole = validators.all(|(_, other)| other.disk.record.is_some() && other.had_vote);
         self.nodes[node].disk.height() > Height::GENESIS && (is_whole || !is_raft)
     }
 
-    /// The record stops in the middle of a write.
-    pub(crate) fn tear(&mut self, node: usize, new: &[u8], down_ms: u64) {
+    /// The record stops in the middle of a write; false when by now the others
+    /// could not go on without this node.
+    pub(crate) fn tear(&mut self, node: usize, new: &[u8], down_ms: u64) -> bool {
+        self.nodes[node].tear_next = None;
+        if !self.may_lose_memory(node) {
+            return false;
+        }
         self.coverage.torn_records += 1;
         self.crash(node, down_ms);
-        self.nodes[node].tear_next = None;
         self.nodes[node].note_amnesia(Some(Damage::Torn));
         let dice = self.rng.random_range(0..1 << 20);
         self.nodes[node].disk.damage(Damage::Torn, Some(new), dice);
+        true
     }
 
     fn lose_disk(&mut self, node: usize, down_ms: u64) {
@@ -198,6 +198,9 @@ impl World {
 
     /// Everything works from now on, apart from liars.
     pub(crate) fn on_heal(&mut self) {
+        // Before newcomers are started again: a write that is under way then
+        // may hold a block of the rounds until now.
+        self.remember_rounds();
         self.is_healed = true;
         self.queue
             .retain(|_, event| !matches!(event, Event::Fault(_) | Event::PartitionEnds { .. }));

@@ -70,6 +70,8 @@ pub(crate) struct Node {
     pub(crate) may_equivocate: bool,
     /// The operator vouches that nothing is forgotten.
     pub(crate) is_vouched_for: bool,
+    /// With Raft: it had a vote in its group when it was last seen.
+    pub(crate) had_vote: bool,
 }
 
 impl Node {
@@ -106,6 +108,7 @@ impl Node {
             has_lost_record: false,
             may_equivocate: false,
             is_vouched_for: false,
+            had_vote: false,
         }
     }
 

@@ -275,7 +275,11 @@ impl World {
             return;
         };
         let (height, kept) = (engine.status().height, engine.kept_bytes());
-        let count = self.nodes[node].disk.context().validators.len();
+        // The set of the height that the engine works on: its block may be on
+        // disk already.
+        let disk = &self.nodes[node].disk;
+        let context = disk.context_of(height).unwrap_or(disk.context());
+        let count = context.validators.len();
         let fresh = Load {
             since_ms: self.now_ms,
             checks: 0,

@@ -34,6 +34,13 @@ const GIVING_UP_MAX: Duration = Duration::from_secs(3);
 /// Last lines of a dead node's log that are shown.
 const LAST_WORDS: usize = 5;
 
+/// Whether these last words are meant for a disk that is full: a running node
+/// stops when a write fails, a starting one cannot open its database.
+fn is_said_of_full_disk(words: &str) -> bool {
+    let cannot_open = words.contains("cannot be opened") && words.contains("No space left");
+    cannot_open || words.contains("the database failed")
+}
+
 /// Runs a plan; `say` is told what happens.
 ///
 /// # Panics
@@ -373,7 +380,7 @@ impl<'a> Stage<'a> {
             let lines: Vec<_> = log.lines().rev().take(LAST_WORDS).collect();
             let words = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
             let is_excused = self.is_disk_to_blame(node) && status.code() == Some(1);
-            if is_excused && words.contains("the database failed") {
+            if is_excused && is_said_of_full_disk(&words) {
                 (self.say)(&format!("           node {node} gave up: its disk is full"));
             } else {
                 (self.say)(&format!("           node {node} DIED: {status}\n{words}"));

@@ -1,7 +1,7 @@
 //! ConsentAndAccess: who may read whose data, how that begins and ends, what is logged, asked and answered.
 
 use crate::harness::{Chain, TOKEN, key, org, seconds, user};
-use alloy_primitives::{B256, Bytes, U256, Uint, keccak256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolCall, SolValue};
 use medina_contracts::{
     consent_and_access::{ConsentAndAccess::*, IConsentAndAccess::Grant},
@@ -10,12 +10,11 @@ use medina_contracts::{
     identity::Identity,
     sensor_registry::SensorRegistry,
 };
-use proptest::prelude::*;
 
 const READ: u8 = 2;
 const DAY: u64 = 86_400;
 
-fn care() -> B256 {
+pub(crate) fn care() -> B256 {
     keccak256("care")
 }
 
@@ -40,7 +39,7 @@ fn give(chain: &mut Chain, owner: usize, scope: B256, grantee: B256) -> U256 {
     grantCall::abi_decode_returns(&outcome.output).unwrap()
 }
 
-fn may(chain: &Chain, scope: B256, who: B256, purpose: B256, op: u8) -> bool {
+pub(crate) fn may(chain: &Chain, scope: B256, who: B256, purpose: B256, op: u8) -> bool {
     let call = allowedCall {
         scope,
         who,
@@ -54,7 +53,7 @@ fn may_read(chain: &Chain, scope: B256, who: B256) -> bool {
     may(chain, scope, who, care(), READ)
 }
 
-fn delegation(chain: &Chain, scope: B256, helper: B256) -> delegateCall {
+pub(crate) fn delegation(chain: &Chain, scope: B256, helper: B256) -> delegateCall {
     delegateCall {
         scope,
         helper,
@@ -643,200 +642,4 @@ fn market_sells_what_the_patient_consents_to() {
     chain.ok(4, chain.at.consent_and_access, &revokeCall { id });
     chain.fails::<DataMarketplace::NoConsent>(2, market, &renew);
     chain.fails::<DataMarketplace::NoConsent>(2, market, &call);
-}
-
-/// What may happen to the consent of user 1.
-#[derive(Clone, Debug)]
-enum Step {
-    Grant {
-        by: usize,
-        grantee: usize,
-        ops: u8,
-        wait: u64,
-        lasts: u64,
-    },
-    Amend {
-        by: usize,
-        grantee: usize,
-        ops: u8,
-        lasts: u64,
-    },
-    Revoke {
-        by: usize,
-        grantee: usize,
-    },
-    RevokeAll {
-        by: usize,
-    },
-    Delegate {
-        by: usize,
-        helper: usize,
-        lasts: u64,
-    },
-    Wait {
-        seconds: u64,
-    },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let (actor, grantee) = (1_usize..4, 4_usize..7);
-    let lasts = 0_u64..5_000;
-    prop_oneof![
-        4 => (actor.clone(), grantee.clone(), 0_u8..17, 0_u64..2_000, lasts.clone()).prop_map(
-            |(by, grantee, ops, wait, lasts)| Step::Grant { by, grantee, ops, wait, lasts }
-        ),
-        2 => (actor.clone(), grantee.clone(), 0_u8..17, lasts.clone())
-            .prop_map(|(by, grantee, ops, lasts)| Step::Amend { by, grantee, ops, lasts }),
-        2 => (actor.clone(), grantee).prop_map(|(by, grantee)| Step::Revoke { by, grantee }),
-        1 => actor.clone().prop_map(|by| Step::RevokeAll { by }),
-        2 => (actor.clone(), actor, lasts)
-            .prop_map(|(by, helper, lasts)| Step::Delegate { by, helper, lasts }),
-        3 => (1_u64..3_000).prop_map(|seconds| Step::Wait { seconds }),
-    ]
-}
-
-/// What the contract must remember, written down plainly: end of each delegation; from, until and ops of each grant.
-#[derive(Default)]
-struct Model {
-    delegates: [u64; 4],
-    grants: [Option<(u64, u64, u8)>; 7],
-}
-
-impl Model {
-    fn acts(&self, by: usize, now: u64) -> bool {
-        by == 1 || now < self.delegates[by]
-    }
-
-    fn run(&mut self, step: &Step, now: u64) -> bool {
-        match *step {
-            Step::Grant {
-                by,
-                grantee,
-                ops,
-                wait,
-                lasts,
-            } => {
-                let fine = self.acts(by, now) && lasts > 0 && (1..16).contains(&ops);
-                if fine {
-                    self.grants[grantee] = Some((now + wait, now + wait + lasts, ops));
-                }
-                fine
-            }
-            Step::Amend {
-                by,
-                grantee,
-                ops,
-                lasts,
-            } => {
-                let live = self.grants[grantee].filter(|(_, until, _)| now < *until);
-                let Some((from, ..)) = live.filter(|_| self.acts(by, now)) else {
-                    return false;
-                };
-                let until = now + lasts;
-                let fine = until > from && lasts > 0 && (1..16).contains(&ops);
-                if fine {
-                    self.grants[grantee] = Some((from, until, ops));
-                }
-                fine
-            }
-            Step::Revoke { by, grantee } => {
-                let is_live = self.grants[grantee].is_some_and(|(_, until, _)| now < until);
-                let fine = is_live && self.acts(by, now);
-                if fine {
-                    self.grants[grantee] = None;
-                }
-                fine
-            }
-            Step::RevokeAll { by } => {
-                if by == 1 {
-                    *self = Self::default();
-                }
-                by == 1
-            }
-            Step::Delegate { by, helper, lasts } => {
-                if by == 1 {
-                    self.delegates[helper] = now + lasts;
-                }
-                by == 1
-            }
-            Step::Wait { .. } => true,
-        }
-    }
-
-    fn allows(&self, grantee: usize, now: u64, op: u8) -> bool {
-        let grant = self.grants[grantee];
-        grant.is_some_and(|(from, until, ops)| from <= now && now < until && ops & op == op)
-    }
-}
-
-fn send(chain: &mut Chain, step: &Step) -> bool {
-    let at = chain.at.consent_and_access;
-    let id =
-        |grantee| U256::from_be_bytes(keccak256((user(1), user(grantee), care()).abi_encode()).0);
-    let from_now = |chain: &Chain, lasts: u64| -> Uint<48, 1> { seconds(chain.time + lasts) };
-    match *step {
-        Step::Grant {
-            by,
-            grantee,
-            ops,
-            wait,
-            lasts,
-        } => {
-            let mut call = grant(chain, user(1), user(grantee));
-            call.g.ops = ops;
-            (call.g.from, call.g.until) = (from_now(chain, wait), from_now(chain, wait + lasts));
-            chain.call(chain.account(by), at, &call).success
-        }
-        Step::Amend {
-            by,
-            grantee,
-            ops,
-            lasts,
-        } => {
-            let call = amendCall {
-                id: id(grantee),
-                ops,
-                until: from_now(chain, lasts),
-            };
-            chain.call(chain.account(by), at, &call).success
-        }
-        Step::Revoke { by, grantee } => {
-            let call = revokeCall { id: id(grantee) };
-            chain.call(chain.account(by), at, &call).success
-        }
-        Step::RevokeAll { by } => {
-            let call = revokeAllCall { scope: user(1) };
-            chain.call(chain.account(by), at, &call).success
-        }
-        Step::Delegate { by, helper, lasts } => {
-            let mut call = delegation(chain, user(1), user(helper));
-            call.until = from_now(chain, lasts);
-            chain.call(chain.account(by), at, &call).success
-        }
-        Step::Wait { seconds } => {
-            chain.warp(seconds);
-            true
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn allowed_is_what_a_plain_model_says(steps in proptest::collection::vec(step(), 1..40)) {
-        let mut chain = Chain::new();
-        let mut model = Model::default();
-        for step in &steps {
-            let now = chain.time;
-            let expected = model.run(step, now);
-            prop_assert_eq!(send(&mut chain, step), expected, "{:?}", step);
-            for grantee in 4..7 {
-                for op in [1, 2, 4, 8, 5] {
-                    let found = may(&chain, user(1), user(grantee), care(), op);
-                    prop_assert_eq!(found, model.allows(grantee, chain.time, op), "{:?}", step);
-                }
-            }
-        }
-    }
 }

@@ -20,7 +20,7 @@ use revm::{
     Context, ExecuteEvm, MainContext,
     context::{CfgEnv, Evm, FrameStack, TxEnv, result::ExecutionResult},
     database::{AccountState, CacheDB, EmptyDB},
-    database_interface::DatabaseCommit,
+    database_interface::{Database, DatabaseCommit, WrapDatabaseRef},
     handler::instructions::EthInstructions,
     primitives::hardfork::SpecId,
     state::EvmState,
@@ -39,7 +39,7 @@ const GENESIS_GAS: u64 = 1_000_000_000;
 /// Validators of the chain; account I operates the one of organisation I.
 pub(crate) const VALIDATORS: usize = 4;
 /// Runs the plan; without a key, as in a genesis.
-const DEPLOYER: Address = Address::repeat_byte(0xde);
+pub(crate) const DEPLOYER: Address = Address::repeat_byte(0xde);
 
 /// A deployed suite. Account 0 governs; accounts 0..9 act for organisations 0..9.
 #[derive(Clone)]
@@ -233,10 +233,9 @@ impl Chain {
 
     /// Asks; nothing changes.
     pub(crate) fn view<C: SolCall>(&self, to: Address, call: &C) -> C::Return {
-        let mut copy = self.clone();
-        let outcome = copy
-            .transact(DEPLOYER, TxKind::Call(to), call.abi_encode().into(), None)
-            .0;
+        let data = call.abi_encode().into();
+        let question = transaction(DEPLOYER, TxKind::Call(to), data, None, GAS_LIMIT);
+        let (outcome, _) = execute(WrapDatabaseRef(&self.db), self.time, GAS_LIMIT, question);
         assert!(
             outcome.success,
             "{} reverted: {}",
@@ -367,42 +366,61 @@ impl Chain {
         access_list: Option<AccessList>,
         gas_limit: u64,
     ) -> (Outcome, EvmState) {
-        let mut config = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(CHAIN_ID);
-        config.disable_nonce_check = true;
-        if gas_limit == GENESIS_GAS {
-            config.tx_gas_limit_cap = Some(GENESIS_GAS);
-        }
-        let time = U256::from(self.time);
-        let context = Context::mainnet()
-            .with_db(&mut self.db)
-            .with_cfg(config)
-            .modify_block_chained(|block| {
-                block.timestamp = time;
-                block.gas_limit = gas_limit.max(2 * GAS_LIMIT);
-            });
-        let mut evm = Evm {
-            ctx: context,
-            inspector: (),
-            instruction: EthInstructions::new_mainnet_with_spec(SpecId::OSAKA),
-            precompiles: MedinaPrecompiles::new(SpecId::OSAKA, true),
-            frame_stack: FrameStack::new_prealloc(8),
-        };
-        let transaction = TxEnv::builder()
-            .caller(from)
-            .kind(kind)
-            .data(data)
-            .gas_limit(gas_limit)
-            .chain_id(Some(CHAIN_ID))
-            .access_list(access_list.unwrap_or_default())
-            .build_fill();
-        let result = evm
-            .transact(transaction)
-            .expect("the transaction itself is valid");
-        drop(evm);
-        let state = result.state;
+        let transaction = transaction(from, kind, data, access_list, gas_limit);
+        let (outcome, state) = execute(&mut self.db, self.time, gas_limit, transaction);
         self.db.commit(state.clone());
-        (outcome_of(result.result), state)
+        (outcome, state)
     }
+}
+
+fn transaction(
+    from: Address,
+    kind: TxKind,
+    data: Bytes,
+    access_list: Option<AccessList>,
+    gas_limit: u64,
+) -> TxEnv {
+    TxEnv::builder()
+        .caller(from)
+        .kind(kind)
+        .data(data)
+        .gas_limit(gas_limit)
+        .chain_id(Some(CHAIN_ID))
+        .access_list(access_list.unwrap_or_default())
+        .build_fill()
+}
+
+/// Runs a transaction; what it changed is the caller's to keep.
+fn execute<D: Database<Error: core::fmt::Debug>>(
+    db: D,
+    time: u64,
+    gas_limit: u64,
+    transaction: TxEnv,
+) -> (Outcome, EvmState) {
+    let mut config = CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(CHAIN_ID);
+    config.disable_nonce_check = true;
+    if gas_limit == GENESIS_GAS {
+        config.tx_gas_limit_cap = Some(GENESIS_GAS);
+    }
+    let time = U256::from(time);
+    let context = Context::mainnet()
+        .with_db(db)
+        .with_cfg(config)
+        .modify_block_chained(|block| {
+            block.timestamp = time;
+            block.gas_limit = gas_limit.max(2 * GAS_LIMIT);
+        });
+    let mut evm = Evm {
+        ctx: context,
+        inspector: (),
+        instruction: EthInstructions::new_mainnet_with_spec(SpecId::OSAKA),
+        precompiles: MedinaPrecompiles::new(SpecId::OSAKA, true),
+        frame_stack: FrameStack::new_prealloc(8),
+    };
+    let result = evm
+        .transact(transaction)
+        .expect("the transaction itself is valid");
+    (outcome_of(result.result), result.state)
 }
 
 fn outcome_of(result: ExecutionResult) -> Outcome {

@@ -1,110 +1,26 @@
-//! The market under random actors: eight accounts of eight organisations, time that jumps, every action in any
-//! order, most of them refused. After each one the books must balance.
+//! The market and its judge under random actors: nine people of three organisations, time that jumps, upgrades,
+//! every action in any order, most of them refused. After each one the books must balance.
 
-use crate::harness::{Chain, TOKEN};
+use crate::{
+    actors::{Module, three_organisations, upgrade},
+    harness::{Chain, Outcome, TOKEN},
+    market_actions::{ACTORS, Action, JUDGED, LISTINGS, SealStep, action},
+    sealed::{dataset, key, listing},
+};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{SolCall, SolEvent};
 use medina_contracts::{
     data_marketplace::DataMarketplace::*,
     eip712::UnitVoucher,
+    sealed_delivery::SealedDelivery,
     trust_and_reputation::TrustAndReputation::{
         platformReputationCall, rateCall, resourceTrustCall,
     },
     values::OrderState,
 };
+use medina_sdk::sealed::{Package, key_hash};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Accounts that act; 0 is also the arbiter.
-const ACTORS: usize = 8;
-
-#[derive(Clone, Debug)]
-enum Action {
-    Buy {
-        listing: u64,
-        units: u64,
-        user: usize,
-    },
-    Deliver {
-        order: u64,
-        with_proof: bool,
-    },
-    Confirm {
-        order: u64,
-    },
-    Claim {
-        order: u64,
-    },
-    Cancel {
-        order: u64,
-    },
-    Dispute {
-        order: u64,
-    },
-    Resolve {
-        order: u64,
-        buyer_bps: u16,
-    },
-    Expire {
-        order: u64,
-    },
-    ClaimUnits {
-        order: u64,
-        cumulative: u64,
-        is_signed: bool,
-    },
-    Renew {
-        order: u64,
-        periods: u64,
-    },
-    Rate {
-        order: u64,
-        score: u16,
-    },
-    UseOrder {
-        order: u64,
-    },
-    SetPrice {
-        listing: u64,
-        price: u128,
-    },
-    Withdraw,
-    Collect {
-        amount: u128,
-    },
-    Wait {
-        seconds: u64,
-    },
-}
-
-fn action() -> impl Strategy<Value = (usize, Action)> {
-    let order = 1_u64..5;
-    let kind = prop_oneof![
-        4 => (1_u64..6, 0_u64..4, 0..ACTORS)
-            .prop_map(|(listing, units, user)| Action::Buy { listing, units, user }),
-        4 => (order.clone(), any::<bool>())
-            .prop_map(|(order, with_proof)| Action::Deliver { order, with_proof }),
-        3 => order.clone().prop_map(|order| Action::Confirm { order }),
-        2 => order.clone().prop_map(|order| Action::Claim { order }),
-        2 => order.clone().prop_map(|order| Action::Cancel { order }),
-        3 => order.clone().prop_map(|order| Action::Dispute { order }),
-        3 => (order.clone(), 0_u16..=10_001)
-            .prop_map(|(order, buyer_bps)| Action::Resolve { order, buyer_bps }),
-        2 => order.clone().prop_map(|order| Action::Expire { order }),
-        3 => (order.clone(), 0_u64..6, prop::bool::weighted(0.8))
-            .prop_map(|(order, cumulative, is_signed)| Action::ClaimUnits { order, cumulative, is_signed }),
-        2 => (order.clone(), 0_u64..4).prop_map(|(order, periods)| Action::Renew { order, periods }),
-        3 => (order.clone(), 0_u16..=10_000).prop_map(|(order, score)| Action::Rate { order, score }),
-        1 => order.prop_map(|order| Action::UseOrder { order }),
-        1 => (1_u64..6, 0..3 * TOKEN).prop_map(|(listing, price)| Action::SetPrice { listing, price }),
-        2 => Just(Action::Withdraw),
-        1 => (0..TOKEN).prop_map(|amount| Action::Collect { amount }),
-        3 => prop_oneof![Just(60_u64), Just(3_601), Just(7_201), Just(700_000)]
-            .prop_map(|seconds| Action::Wait { seconds }),
-    ];
-    // Sellers 1 and 2, buyer 3 and the arbiter act more often than the rest.
-    (prop_oneof![3 => 0_usize..4, 1 => 4..ACTORS], kind)
-}
 
 /// What the market must remember correctly, kept beside it.
 #[derive(Default)]
@@ -116,6 +32,9 @@ struct Ledger {
     paid: BTreeMap<U256, u128>,
     /// Every order as it was after the last action.
     before: Vec<Order>,
+    /// Of the judge: what it heard and decided.
+    complaints: usize,
+    settlements: usize,
 }
 
 struct Market {
@@ -125,7 +44,7 @@ struct Market {
 
 impl Market {
     fn new() -> Self {
-        let mut chain = Chain::new();
+        let mut chain = three_organisations();
         for (seller, name, price, unit, kind) in [
             (1, "a", 5 * TOKEN + 7, 0, 1),
             (2, "b", TOKEN / 3, 5_000, 1),
@@ -138,6 +57,8 @@ impl Market {
             (listing.unit, listing.price) = (unit, kind);
             chain.list(seller, listing);
         }
+        let judged = listing(&chain, dataset().root().unwrap());
+        assert_eq!(chain.list(1, judged), JUDGED);
         for actor in 0..ACTORS {
             chain.approve(actor, u128::MAX);
         }
@@ -163,6 +84,11 @@ impl Market {
                 self.chain.account(if listing == 2 { 2 } else { 1 })
             }
             Action::Resolve { .. } => self.chain.account(0),
+            Action::Seal { order, step } => match step {
+                SealStep::Accept | SealStep::Complain => buyer(order),
+                SealStep::Offer { .. } | SealStep::Reveal => self.chain.account(1),
+                SealStep::Settle | SealStep::UpToReveal { .. } => drawn,
+            },
             _ => drawn,
         }
     }
@@ -280,6 +206,11 @@ impl Market {
                     },
                 );
             }
+            Action::Seal {
+                order: number,
+                step,
+            } => self.seal(from, order(number), *step),
+            Action::Upgrade => upgrade(&mut self.chain, Module::Market),
             Action::Withdraw => self.send(from, &withdrawCall { to: from }),
             Action::Collect { amount } => {
                 let call = collectFeesCall { amount: *amount };
@@ -317,9 +248,55 @@ impl Market {
         }
     }
 
-    /// Fees of what was paid go to the pool.
+    /// The seller has two ciphertexts, one of them wrong; the buyer shows what is wrong, or claims that something is.
+    fn seal(&mut self, from: Address, order: U256, step: SealStep) {
+        let right = dataset().seal(key());
+        let mut wrong = right.clone();
+        wrong.chunks[0][0].0[0] ^= 1;
+        let root = |package: &Package| package.root().unwrap();
+        let at = self.chain.at.sealed_delivery;
+        let call = match step {
+            SealStep::UpToReveal { is_right } => {
+                let (seller, buyer) = (self.chain.account(1), self.chain.order(order).buyer);
+                self.seal(seller, order, SealStep::Offer { is_right });
+                self.seal(buyer, order, SealStep::Accept);
+                return self.seal(seller, order, SealStep::Reveal);
+            }
+            SealStep::Offer { is_right } => SealedDelivery::offerCall {
+                order,
+                cipherRoot: root(if is_right { &right } else { &wrong }),
+                keyHash: key_hash(key()),
+            }
+            .abi_encode(),
+            SealStep::Accept => SealedDelivery::acceptCall { order }.abi_encode(),
+            SealStep::Reveal => SealedDelivery::revealCall { order, key: key() }.abi_encode(),
+            SealStep::Settle => SealedDelivery::settleCall { order }.abi_encode(),
+            SealStep::Complain => {
+                let seal = self.chain.view(at, &SealedDelivery::getSealCall { order });
+                let is_wrong = seal.cipherRoot == root(&wrong);
+                let package = if is_wrong { wrong } else { right };
+                let call = package.fault(0).unwrap().complaint(order);
+                let outcome = self.chain.call(from, at, &call);
+                assert!(is_wrong || !outcome.success, "an honest seller lost");
+                self.ledger.complaints += usize::from(outcome.success);
+                self.count(&outcome);
+                return;
+            }
+        };
+        let outcome = self.chain.call_data(from, at, call.into());
+        if matches!(step, SealStep::Settle) {
+            self.ledger.settlements += usize::from(outcome.success);
+        }
+        self.count(&outcome);
+    }
+
     fn send<C: SolCall>(&mut self, from: Address, call: &C) {
         let outcome = self.chain.call(from, self.chain.at.data_marketplace, call);
+        self.count(&outcome);
+    }
+
+    /// Fees of what was paid go to the pool.
+    fn count(&mut self, outcome: &Outcome) {
         for log in &outcome.logs {
             if let Ok(event) = Paid::decode_log(log) {
                 self.ledger.pool += event.fee;
@@ -425,7 +402,8 @@ impl Market {
                 0
             }
             OrderState::Active => {
-                assert!(order.listing >= 4, "only running orders are Active");
+                assert!(matches!(order.listing, 4 | 5), "only running orders");
+                assert!(by_unit || order.paid <= disputed_no_more(order, self.chain.time));
                 order.amount - order.paid
             }
             OrderState::Funded | OrderState::Delivered | OrderState::Disputed => {
@@ -438,7 +416,7 @@ impl Market {
 
     /// Who may read has an order that is neither over nor given back.
     fn check_access(&self) {
-        for listing in 1..6 {
+        for listing in 1..=LISTINGS {
             for actor in 0..ACTORS {
                 let user = self.chain.account(actor);
                 let call = hasAccessCall { listing, user };
@@ -458,6 +436,13 @@ impl Market {
     }
 }
 
+/// What of a Period order had vested when the window that is open now began.
+fn disputed_no_more(order: &Order, now: u64) -> u128 {
+    let (start, end): (u64, u64) = (order.time.to(), order.end.to());
+    let moment = (now - 7_200).clamp(start, end);
+    order.amount * u128::from(moment - start) / u128::from(end - start)
+}
+
 /// Final states stay, and what was counted never falls.
 fn check_progress(before: &Order, now: &Order) {
     let is_final = |order: &Order| order.state >= u8::from(OrderState::Completed);
@@ -467,7 +452,7 @@ fn check_progress(before: &Order, now: &Order) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn books_balance_after_any_history(actions in proptest::collection::vec(action(), 1..80)) {
@@ -485,8 +470,8 @@ fn random_histories_reach_every_state_and_ratings() {
     let mut runner = TestRunner::deterministic();
     let histories = proptest::collection::vec(action(), 80);
     let mut seen = BTreeSet::new();
-    let mut ratings = 0;
-    for _ in 0..24 {
+    let (mut ratings, mut complaints, mut settlements) = (0, 0, 0);
+    for _ in 0..64 {
         let actions = histories.new_tree(&mut runner).unwrap().current();
         let mut market = Market::new();
         for (actor, action) in &actions {
@@ -494,6 +479,8 @@ fn random_histories_reach_every_state_and_ratings() {
             seen.extend((1..6).map(|number| market.chain.order(U256::from(number)).state));
         }
         ratings += market.ledger.rated.len();
+        complaints += market.ledger.complaints;
+        settlements += market.ledger.settlements;
     }
     let every_state = [
         OrderState::Funded,
@@ -510,6 +497,8 @@ fn random_histories_reach_every_state_and_ratings() {
         );
     }
     assert!(ratings > 0, "nothing was rated");
+    assert!(complaints > 0, "no wrong chunk was shown");
+    assert!(settlements > 0, "nothing was settled");
 }
 
 #[test]

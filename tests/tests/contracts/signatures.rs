@@ -1,7 +1,7 @@
 //! Everything that is signed, tampered with: another chain, another contract, a changed byte, a second time.
 
 use crate::harness::{CHAIN_ID, Chain, GENESIS_TIME, key, org, seconds, sign, user};
-use alloy_primitives::{Address, B256, Bytes, U256, Uint, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, Uint, keccak256, uint};
 use alloy_sol_types::Eip712Domain;
 use medina_contracts::{
     bartering_coupons::{BarteringCoupons, IBarteringCoupons},
@@ -23,14 +23,21 @@ enum Tampering {
     OtherContract(Address),
     FlippedBit(usize),
     Truncated(usize),
+    /// (r, n - s) instead of (r, s), which the curve takes too.
+    HighS,
+    /// ERC-2098: the same signature in 64 bytes.
+    Compact,
 }
+
+/// Order of secp256k1.
+const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
 
 impl Tampering {
     fn domain(&self, mut domain: Eip712Domain) -> Eip712Domain {
         match self {
             Self::OtherChain(id) => domain.chain_id = Some(U256::from(*id)),
             Self::OtherContract(address) => domain.verifying_contract = Some(*address),
-            Self::FlippedBit(_) | Self::Truncated(_) => {}
+            Self::FlippedBit(_) | Self::Truncated(_) | Self::HighS | Self::Compact => {}
         }
         domain
     }
@@ -40,6 +47,15 @@ impl Tampering {
         match self {
             Self::FlippedBit(bit) => bytes[bit / 8 % 65] ^= 1 << (bit % 8),
             Self::Truncated(length) => bytes.truncate(*length),
+            Self::HighS => {
+                let high = ORDER - U256::from_be_slice(&bytes[32..64]);
+                bytes[32..64].copy_from_slice(&high.to_be_bytes::<32>());
+                bytes[64] = 55 - bytes[64];
+            }
+            Self::Compact => {
+                bytes[32] |= (bytes[64] - 27) << 7;
+                bytes.truncate(64);
+            }
             Self::OtherChain(_) | Self::OtherContract(_) => {}
         }
         bytes.into()
@@ -54,6 +70,8 @@ fn tampering() -> impl Strategy<Value = Tampering> {
         any::<[u8; 20]>().prop_map(|bytes| Tampering::OtherContract(bytes.into())),
         (0_usize..520).prop_map(Tampering::FlippedBit),
         (0_usize..64).prop_map(Tampering::Truncated),
+        Just(Tampering::HighS),
+        Just(Tampering::Compact),
     ]
 }
 
@@ -300,6 +318,74 @@ fn permit(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
         .success
 }
 
+/// An id of one's own, renewed; the second time to no later date.
+fn renewal(chain: &mut Chain, fed: B256, sensor: B256, pen: &Pen<'_>) -> bool {
+    enrolment(chain, fed, sensor, &Pen(None));
+    let message = eip712::Renewal {
+        userId: keccak256("ada"),
+        expires: seconds(GENESIS_TIME + 2_000_000),
+    };
+    let call = Identity::renewCall {
+        userId: message.userId,
+        expires: message.expires,
+        certifier: chain.account(0),
+        sig: pen.sign(chain, "account 0", "Identity", &message),
+    };
+    chain
+        .call(chain.account(9), chain.at.identity, &call)
+        .success
+}
+
+/// Organisation 3's coupon, which 2 holds, for organisation 1's, which 3 holds; 3 signs.
+fn swap(chain: &mut Chain, fed: B256, _: B256, pen: &Pen<'_>) -> bool {
+    let mut key_of = |issuer: usize, holder: usize| {
+        let message = eip712::Coupon {
+            issuer: org(issuer),
+            fed,
+            kind: 1,
+            val: 1,
+            number: 30,
+            issuedAt: Uint::ZERO,
+            holder: org(holder),
+            scope: B256::ZERO,
+        };
+        let c = IBarteringCoupons::Coupon {
+            issuer: message.issuer,
+            fed,
+            kind: 1,
+            val: 1,
+            number: 30,
+            issuedAt: Uint::ZERO,
+            holder: message.holder,
+            scope: B256::ZERO,
+        };
+        let sig = chain.sign_packed(issuer, "BarteringCoupons", &message);
+        let call = BarteringCoupons::registerCall { c, sig };
+        // Known already, the second time.
+        chain.call(chain.account(9), chain.at.bartering_coupons, &call);
+        let number = U256::from(30);
+        keccak256(alloy_sol_types::SolValue::abi_encode(&(
+            org(issuer),
+            number,
+        )))
+    };
+    let (mine, theirs) = (key_of(3, 2), key_of(1, 3));
+    let message = eip712::Swap {
+        mine,
+        theirs,
+        moves: 0,
+    };
+    let sig = pen.sign(chain, "account 3", "BarteringCoupons", &message);
+    let call = BarteringCoupons::swapCall {
+        mine,
+        theirs,
+        theirSig: eip712::packed(chain.account(3), &sig),
+    };
+    chain
+        .call(chain.account(2), chain.at.bartering_coupons, &call)
+        .success
+}
+
 fn coupon(chain: &mut Chain, fed: B256, pen: &Pen<'_>, number: u64) -> (bool, B256) {
     let message = eip712::Coupon {
         issuer: org(1),
@@ -435,18 +521,20 @@ fn consent(chain: &mut Chain, _: B256, _: B256, pen: &Pen<'_>) -> bool {
         .success
 }
 
-const ACTIONS: [(&str, Action); 12] = [
+const ACTIONS: [(&str, Action); 14] = [
     ("Registration", registration),
     ("KeyRotation", key_rotation),
     ("Anchoring", anchoring),
     ("Enrolment", enrolment),
     ("Rotation", rotation),
+    ("Renewal", renewal),
     ("BuyIntent", buy_intent),
     ("UnitVoucher", unit_voucher),
     ("Permit", permit),
     ("Coupon", coupon_registration),
     ("Use", coupon_use),
     ("Barter", barter),
+    ("Swap", swap),
     ("GrantFor", consent),
 ];
 

@@ -104,60 +104,169 @@ fn vectors_of_the_specification_hold() {
     }
 }
 
+/// Inputs of every formula: 10^5 of them are compared.
+const INPUTS: u64 = 100_000;
+/// Each with inputs of its own.
+const THREADS: usize = 4;
+/// The same inputs in every run; a failure names the input's number.
+const SEED: u64 = 0x6d65_6469_6e61;
+
+/// SplitMix64: numbers without a library whose versions differ.
+struct Numbers(u64);
+
+impl Numbers {
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Of any size: as many numbers of three digits as of fifteen, and now and then an end of the range.
+    fn any(&mut self, bits: u32) -> u64 {
+        let max = u64::MAX >> (64 - bits);
+        match self.draw() % 16 {
+            0 => 0,
+            1 => max,
+            2 => 1,
+            _ => (self.draw() & max) >> (self.draw() % u64::from(bits)),
+        }
+    }
+
+    fn wide(&mut self) -> U256 {
+        (U256::from(self.any(64)) << 64) | U256::from(self.any(64))
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.draw() % end
+    }
+}
+
+/// One input of every formula, in Solidity and in Rust.
+fn compare(math: &Formulas, numbers: &mut Numbers) {
+    let (good, bad) = (n(numbers.any(64)), n(numbers.any(64)));
+    let (elapsed, half) = (n(numbers.any(32)), n(numbers.any(32)));
+    let (paid, dust) = (numbers.wide(), numbers.wide());
+    let scores = [0; 4].map(|_| numbers.below(10_001));
+    let weights = [0; 4].map(|_| numbers.any(8));
+    let known = numbers.below(2) == 1;
+    let [score, reputation, prior, earlier] = scores.map(n);
+    let (count, w) = (n(numbers.below(120)), n(weights[0]));
+    let call = decayCall {
+        value: good,
+        elapsed,
+        half,
+    };
+    assert_eq!(sdk::decay(good, elapsed, half), Some(math.ask(&call)));
+    let call = weightCall {
+        paid,
+        dust,
+        reputation,
+        earlier: count,
+    };
+    assert_eq!(
+        sdk::weight(paid, dust, reputation, count),
+        Some(math.ask(&call))
+    );
+    let call = shareCall {
+        weight_: good,
+        score,
+    };
+    assert_eq!(sdk::share(good, score), Some(math.ask(&call)));
+    let call = feedbackCall {
+        good,
+        bad,
+        prior,
+        priorWeight: w,
+    };
+    assert_eq!(sdk::feedback(good, bad, prior, w), Some(math.ask(&call)));
+    let call = confidenceCall {
+        good,
+        bad,
+        priorWeight: w,
+    };
+    assert_eq!(sdk::confidence(good, bad, w), Some(math.ask(&call)));
+    let call = violationFactorCall { violations: count };
+    assert_eq!(sdk::violation_factor(count), math.ask(&call));
+    if !(good + bad).is_zero() {
+        let call = resourceTrustCall {
+            up: good,
+            down: bad,
+            violations: count,
+            feedback_: score,
+        };
+        assert_eq!(
+            sdk::resource_trust(good, bad, count, score),
+            Some(math.ask(&call))
+        );
+    }
+    let call = membershipRatioCall {
+        memberTime: elapsed,
+        federationTime: half,
+    };
+    assert_eq!(sdk::membership_ratio(elapsed, half), Some(math.ask(&call)));
+    if !count.is_zero() {
+        let call = historyCall {
+            ratios: paid,
+            count,
+        };
+        assert_eq!(sdk::history(paid, count), Some(math.ask(&call)));
+    }
+    assert_eq!(
+        sdk::bartering(count),
+        math.ask(&barteringCall { uses: count })
+    );
+    assert_eq!(
+        sdk::access_denied(good),
+        math.ask(&accessDeniedCall { misdeeds: good })
+    );
+    let (values, parts) = (scores.map(n), weights.map(n));
+    if weights.iter().any(|weight| *weight != 0) {
+        let call = weightedMeanCall {
+            values,
+            weights: parts,
+        };
+        assert_eq!(sdk::weighted_mean(values, parts), Some(math.ask(&call)));
+    }
+    assert_eq!(
+        sdk::credibility(reputation),
+        math.ask(&credibilityCall { reputation })
+    );
+    let call = adaptiveTrustCall {
+        trust: score,
+        reputation,
+        known,
+        earlier,
+    };
+    let earlier = known.then_some(earlier);
+    assert_eq!(
+        sdk::adaptive_trust(score, reputation, earlier),
+        Some(math.ask(&call))
+    );
+}
+
+#[test]
+fn contract_and_sdk_agree_on_a_hundred_thousand_inputs_of_every_formula() {
+    let math = Formulas::new();
+    std::thread::scope(|scope| {
+        for thread in (0..).take(THREADS) {
+            let math = &math;
+            scope.spawn(move || {
+                for number in (thread..INPUTS).step_by(THREADS) {
+                    let mut numbers = Numbers(SEED ^ (number << 20));
+                    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                        compare(math, &mut numbers);
+                    }));
+                    assert!(compared.is_ok(), "input {number}");
+                }
+            });
+        }
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn contract_and_sdk_agree_on_any_numbers(
-        evidence in any::<[u64; 2]>(),
-        time in any::<[u32; 2]>(),
-        scores in proptest::array::uniform4(0_u64..=10_000),
-        weights in proptest::array::uniform4(0_u64..=255),
-        money in any::<[u128; 2]>(),
-        count in 0_u64..120,
-        known in any::<bool>(),
-    ) {
-        let math = Formulas::new();
-        let [good, bad] = evidence.map(n);
-        let [elapsed, half] = time.map(U256::from);
-        let [paid, dust] = money.map(U256::from);
-        let [score, reputation, prior, earlier] = scores.map(n);
-        let (count, w) = (n(count), n(weights[0]));
-        prop_assert_eq!(sdk::decay(good, elapsed, half), Some(math.ask(&decayCall { value: good, elapsed, half })));
-        prop_assert_eq!(
-            sdk::weight(paid, dust, reputation, count),
-            Some(math.ask(&weightCall { paid, dust, reputation, earlier: count }))
-        );
-        prop_assert_eq!(sdk::share(good, score), Some(math.ask(&shareCall { weight_: good, score })));
-        prop_assert_eq!(
-            sdk::feedback(good, bad, prior, w),
-            Some(math.ask(&feedbackCall { good, bad, prior, priorWeight: w }))
-        );
-        prop_assert_eq!(
-            sdk::confidence(good, bad, w),
-            Some(math.ask(&confidenceCall { good, bad, priorWeight: w }))
-        );
-        prop_assert_eq!(sdk::violation_factor(count), math.ask(&violationFactorCall { violations: count }));
-        if !(good + bad).is_zero() {
-            let call = resourceTrustCall { up: good, down: bad, violations: count, feedback_: score };
-            prop_assert_eq!(sdk::resource_trust(good, bad, count, score), Some(math.ask(&call)));
-        }
-        let call = membershipRatioCall { memberTime: elapsed, federationTime: half };
-        prop_assert_eq!(sdk::membership_ratio(elapsed, half), Some(math.ask(&call)));
-        if !count.is_zero() {
-            prop_assert_eq!(sdk::history(paid, count), Some(math.ask(&historyCall { ratios: paid, count })));
-        }
-        prop_assert_eq!(sdk::bartering(count), math.ask(&barteringCall { uses: count }));
-        prop_assert_eq!(sdk::access_denied(good), math.ask(&accessDeniedCall { misdeeds: good }));
-        let (values, parts) = (scores.map(n), weights.map(n));
-        if weights.iter().any(|weight| *weight != 0) {
-            let call = weightedMeanCall { values, weights: parts };
-            prop_assert_eq!(sdk::weighted_mean(values, parts), Some(math.ask(&call)));
-        }
-        prop_assert_eq!(sdk::credibility(reputation), math.ask(&credibilityCall { reputation }));
-        let call = adaptiveTrustCall { trust: score, reputation, known, earlier };
-        prop_assert_eq!(sdk::adaptive_trust(score, reputation, known.then_some(earlier)), Some(math.ask(&call)));
-    }
 
     /// The ring against a plain list of buckets.
     #[test]

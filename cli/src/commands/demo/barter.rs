@@ -6,7 +6,7 @@ use super::{
     story::{Market, Parties, first, refused_by_gateway},
 };
 use crate::{
-    commands::{federation, since_epoch},
+    commands::since_epoch,
     errors::{Failure, Outcome},
 };
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -21,12 +21,15 @@ pub(super) async fn barter(stage: &mut Stage, network: &DemoNetwork, market: &Ma
     let fed = keccak256(format!("demo federation {}", network.rpc_url()));
     stage
         .step("form a federation", async {
-            let created = federation::create(seller, fed, vec![platform.own_org().await?]).await?;
-            let accepted = federation::accept(platform, fed).await?;
-            let shared = federation::share(seller, fed, vec![resource], true).await?;
+            let invited = platform.own_org().await?;
+            let created = seller
+                .create_federation(fed, fed, false, &[invited])
+                .await?;
+            let mut receipts = vec![created, platform.join_federation(fed).await?];
+            receipts.extend(seller.share_resources(fed, &[resource], true).await?);
             Ok(Done::sent(
                 (),
-                [&created, &accepted, &shared],
+                &receipts,
                 "seller and second platform; one sensor bartered",
             ))
         })

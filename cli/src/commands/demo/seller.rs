@@ -191,7 +191,7 @@ impl SellerFiles {
         listing: u64,
         sources: &[B256],
     ) -> Outcome<PathBuf> {
-        let key = hex::encode(*seller.account()?.to_bytes());
+        let key = hex::encode(*seller.account()?.to_bytes()?);
         write_private(&self.folder.join("gateway.key"), &key)?;
         let sources: Vec<_> = sources
             .iter()

@@ -118,7 +118,10 @@ mod tests {
         let known = explained(Step::Execute, refusal("LastValidator")).to_string();
         assert!(known.contains("LastValidator"), "{known}");
         assert!(known.contains("admit and activate another"), "{known}");
-        let other = explained(Step::Register, refusal("LastValidator"));
-        assert_eq!(other.to_json()["hint"], serde_json::Value::Null);
+        // What a step has no words for has the SDK's.
+        let general = explained(Step::Execute, refusal("TooMany")).to_string();
+        assert!(general.contains("128 validators"), "{general}");
+        let unknown = explained(Step::Execute, refusal("Unheard"));
+        assert_eq!(unknown.to_json()["hint"], serde_json::Value::Null);
     }
 }

@@ -81,7 +81,8 @@ impl Raft {
             return false;
         }
         let own_hash = self.seals.recent_hash(content.height);
-        let is_other = own_hash.is_some_and(|hash| hash != content.hash());
+        let is_other = own_hash.is_some_and(|hash| hash != content.hash())
+            && !is_on(Mutant::RaftSnapshotHashUnchecked);
         let Some(Awaited { from, message }) = self.awaited.take() else {
             return false;
         };
@@ -177,7 +178,7 @@ impl Raft {
     }
 
     /// No member: no log brings us blocks.
-    fn is_outside(&self) -> bool {
+    pub(super) fn is_outside(&self) -> bool {
         let id = self.identity.map(|identity| identity.id);
         id.is_none_or(|id| self.group.get(id).is_none())
     }

@@ -69,8 +69,8 @@ fn config(id: u64, applied: u64) -> Config {
         max_election_tick: usize::MAX,
         max_size_per_msg: APPEND_BYTES_MAX,
         max_inflight_msgs: APPENDS_IN_FLIGHT_MAX,
-        check_quorum: true,
-        pre_vote: true,
+        check_quorum: !is_on(Mutant::RaftNoCheckQuorum),
+        pre_vote: !is_on(Mutant::RaftNoPreVote),
         ..Config::default()
     }
 }
@@ -155,6 +155,7 @@ impl Raft {
         }
         self.start_if_alone();
         if self.ticks.is_multiple_of(SEARCH_TICKS)
+            && !is_on(Mutant::RaftJoinsOnce)
             && let Some(message) = self.search_message()
         {
             self.send_to_everybody(&message);
@@ -220,6 +221,9 @@ impl Raft {
         let before = self.group.voters().filter(|it| it.id() < identity.id);
         let rank = (before.count() as u64 + node.raft.term % count) % count % RANKS_MAX;
         let attempts = self.attempts.min(ATTEMPTS_MAX);
+        if is_on(Mutant::RaftElectionsAtOnce) {
+            return LEASE_TICKS as u64 + LEASE_MARGIN_TICKS;
+        }
         let distance = RANK_TICKS + attempts;
         let is_reluctant = !self.is_validator(&self.config.own_key) || self.missing.is_some();
         let base = match node.raft.state {
@@ -238,13 +242,14 @@ impl Raft {
         u64::from(keccak256(bytes)[0]) % (1 + self.attempts.min(ATTEMPTS_MAX))
     }
 
-    pub(super) fn on_raft(&mut self, from: NodePublicKey, incarnation: u64, body: RaftBody) {
-        if !body.is_from(&from, incarnation) {
+    pub(super) fn on_raft(&mut self, from: NodePublicKey, incarnation: u64, mut body: RaftBody) {
+        if !body.is_from(&from, incarnation) && !is_on(Mutant::RaftSenderUnchecked) {
             return self.accuse(from, "Raft message under another node's id");
         }
-        if self.group.is_retired(body.from) {
+        if self.group.is_retired(body.from) && !is_on(Mutant::RaftStaleIdAccepted) {
             return self.tell_unasked(from);
         }
+        self.make_mistakes(&mut body);
         let Some(node) = &self.node else {
             return;
         };
@@ -268,6 +273,21 @@ impl Raft {
         }
     }
 
+    /// The rules about messages that the crate keeps and some mutants break.
+    fn make_mistakes(&self, body: &mut RaftBody) {
+        let is_vote = matches!(body.kind, RaftKind::Vote | RaftKind::PreVote);
+        if is_vote && is_on(Mutant::RaftElectionUnrestricted) {
+            (body.log_term, body.index) = (body.term, guard::TERM_MAX);
+        }
+        if is_vote && is_on(Mutant::RaftLeaseIgnored) {
+            body.is_transfer = true;
+        }
+        let term = self.node.as_ref().map_or(0, |node| node.raft.term);
+        if body.kind == RaftKind::Append && is_on(Mutant::RaftOldLeaderFollowed) {
+            body.term = body.term.max(term);
+        }
+    }
+
     /// Does what the crate wants done; false when it wants nothing.
     pub(super) fn drain_ready(&mut self) -> bool {
         let Some(node) = &mut self.node else {
@@ -276,6 +296,11 @@ impl Raft {
         if is_on(Mutant::RaftCommitWithoutQuorum) && node.raft.state == StateRole::Leader {
             let last = node.raft.raft_log.last_index();
             node.raft.raft_log.commit_to(last);
+        }
+        if is_on(Mutant::RaftCommitsOldTerm) && node.raft.state == StateRole::Leader {
+            let (held, _) = node.raft.mut_prs().maximal_committed_index();
+            let known = held.min(node.raft.raft_log.last_index());
+            node.raft.raft_log.commit_to(known);
         }
         if !node.has_ready() {
             return false;

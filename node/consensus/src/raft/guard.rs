@@ -9,11 +9,12 @@ use super::{
     log::Log,
     messages::{RaftBody, RaftKind},
 };
+use crate::mutants::{Mutant, is_on};
 use medina_types::limits;
 use raft::{Raft, StateRole};
 
 /// Terms above this are nobody's: a group would need ages to get there.
-const TERM_MAX: u64 = 1 << 62;
+pub(super) const TERM_MAX: u64 = 1 << 62;
 /// Bytes of the change of a member.
 const MEMBER_CHANGE_BYTES_MAX: usize = 1_024;
 
@@ -42,6 +43,9 @@ pub(super) fn check(raft: &Raft<Log>, body: &RaftBody) -> Verdict {
         return Verdict::Misbehaved("Raft message with a content that its kind does not have");
     }
     match body.kind {
+        RaftKind::Append if is_on(Mutant::RaftAppendUnchecked) => Verdict::Step,
+        RaftKind::AppendResponse if is_on(Mutant::RaftAckUnchecked) => Verdict::Step,
+        RaftKind::Heartbeat if is_on(Mutant::RaftHeartbeatUnchecked) => Verdict::Step,
         RaftKind::Append => check_append(body),
         RaftKind::AppendResponse => check_append_response(raft, body),
         RaftKind::Heartbeat => check_heartbeat(raft, body),

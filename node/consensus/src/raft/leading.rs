@@ -83,9 +83,9 @@ impl Raft {
             && node.raft.lead_transferee.is_none()
             // A member that is about to leave must not be counted among those
             // who keep the block: it forgets the log when it goes.
-            && !node.raft.has_pending_conf()
+            && (!node.raft.has_pending_conf() || is_on(Mutant::RaftMintsBehindChange))
             && self.is_validator(&self.config.own_key)
-            && self.can_be_certified()
+            && (self.can_be_certified() || is_on(Mutant::RaftMintsUncertifiable))
             && !self.seals.is_full()
     }
 
@@ -167,7 +167,8 @@ impl Raft {
 
     pub(super) fn on_join(&mut self, from: NodePublicKey, incarnation: u64) {
         let id = raft_id(&from, incarnation);
-        if self.group.is_retired(id) || !self.is_leader() || !self.is_validator(&from) {
+        let is_retired = self.group.is_retired(id) && !is_on(Mutant::RaftRetiredIdAdmitted);
+        if is_retired || !self.is_leader() || !self.is_validator(&from) {
             // It may have fallen behind, and want what is past.
             return self.tell_unasked(from);
         }
@@ -231,10 +232,12 @@ impl Raft {
             let progress = node.raft.prs().get(member.id());
             member.is_learner
                 && self.is_validator(&member.key)
+                && !self.silent.contains(&member.key)
                 && progress.is_some_and(|progress| {
                     // In a short log a member without any of it lacks little, too.
                     let has_log = progress.recent_active && progress.matched > 0;
                     has_log && progress.matched + PROMOTION_LAG_MAX >= last
+                        || is_on(Mutant::RaftLearnerPromotedEarly)
                 })
         };
         let learner = self.group.members().iter().find(is_ready)?;
@@ -261,21 +264,27 @@ impl Raft {
         let Some(node) = &self.node else {
             return false;
         };
+        if is_on(Mutant::RaftShrinksToTheDead) {
+            return true;
+        }
         let own_id = node.raft.id;
-        let is_active = |id: u64| {
-            let progress = node.raft.prs().get(id);
-            id == own_id || progress.is_some_and(|progress| progress.recent_active)
+        // The crate takes notice of silence only once in a lease; a link that
+        // broke tells at once.
+        let is_active = |member: &&Member| {
+            let progress = node.raft.prs().get(member.id());
+            let is_heard = progress.is_some_and(|progress| progress.recent_active);
+            member.id() == own_id || is_heard && !self.silent.contains(&member.key)
         };
-        let others = self.group.voters().map(Member::id).filter(|it| *it != id);
+        let others = self.group.voters().filter(|it| it.id() != id);
         let others: Vec<_> = others.collect();
-        let active = others.iter().filter(|id| is_active(**id)).count();
+        let active = others.iter().filter(|it| is_active(it)).count();
         active > others.len() / 2
     }
 
     /// A leader that is no validator any more gives the lead to one who is; the
     /// next leader removes it.
     fn hand_over(&mut self) -> bool {
-        if self.is_validator(&self.config.own_key) {
+        if self.is_validator(&self.config.own_key) || is_on(Mutant::RaftLeaverKeepsLead) {
             return false;
         }
         let Some(node) = &mut self.node else {
@@ -302,6 +311,9 @@ impl Raft {
 
     /// Seals that we lack, as questions.
     pub(super) fn wanted_seals(&self) -> Vec<RaftMessage> {
+        if is_on(Mutant::RaftSealsOnce) {
+            return Vec::new();
+        }
         let question = |(height, hash)| {
             let signature = self.own_seal(height, hash);
             RaftMessage::Seal(Seal::new(height, hash, signature, true))
@@ -343,7 +355,8 @@ impl Raft {
             return self.accuse(from, "sealed another block than the one committed");
         }
         let message = commit_message(self.config.genesis_hash, height, Round::ZERO, hash);
-        if !self.crypto.verify(&from, &message, &seal.signature) {
+        let is_signed = self.crypto.verify(&from, &message, &seal.signature);
+        if !is_signed && !is_on(Mutant::RaftSealUnchecked) {
             return self.accuse(from, "a seal whose signature does not verify");
         }
         uncertified.add(&from, seal.signature);

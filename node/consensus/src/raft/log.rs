@@ -8,6 +8,7 @@ use super::{
     membership::Group,
     messages::{SnapshotBody, SnapshotContent},
 };
+use crate::mutants::{Mutant, is_on};
 use alloy_primitives::B256;
 use medina_types::{Height, limits};
 use raft::{
@@ -143,6 +144,9 @@ impl Log {
 
     /// Entries up to `applied.index` may go, except for the tail.
     pub(super) fn compact(&mut self) {
+        if is_on(Mutant::RaftLogUnbounded) {
+            return;
+        }
         while self.first() < self.applied.index
             && (self.entries.len() > TAIL_ENTRIES_MAX || self.bytes > TAIL_BYTES_MAX)
         {

@@ -186,7 +186,7 @@ impl Group {
                 let id = raft_id(key, *incarnation);
                 if self.get(id).is_some() {
                     Some("the member is there already")
-                } else if self.is_retired(id) {
+                } else if self.is_retired(id) && !is_on(Mutant::RaftRetiredIdAdmitted) {
                     Some("the id was removed before")
                 } else if self.members.len() >= MEMBERS_MAX {
                     Some("the group is full")

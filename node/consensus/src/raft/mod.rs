@@ -38,6 +38,8 @@ mod seals;
 mod starting;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "mutants"))]
+pub mod trials;
 
 use crate::{
     Engine, EngineStatus, HeadInfo, Input, Output, RaftRole, RaftStatus, RecordError, Timer,
@@ -78,6 +80,9 @@ pub struct RaftConfig {
     /// The operator takes the risk: continue under the old id although the
     /// record is lost. What was voted under it may be voted again differently.
     pub accept_lost_record: bool,
+    /// Heights and hashes of the last blocks below the head, as many as the
+    /// caller likes: others may lack our seal of one that came by sync.
+    pub recent: Vec<(Height, B256)>,
 }
 
 /// The engine.
@@ -110,6 +115,8 @@ pub struct Raft {
     /// Members of the group that told us of it, when we know none.
     contacts: BTreeSet<NodePublicKey>,
     connected: BTreeSet<NodePublicKey>,
+    /// Whose link broke, and who said nothing since.
+    silent: BTreeSet<NodePublicKey>,
     /// Who got a Welcome unasked in this second.
     told: BTreeSet<NodePublicKey>,
     /// Who says that our id was removed.
@@ -177,6 +184,7 @@ impl Raft {
             strangers: BTreeMap::new(),
             contacts: BTreeSet::new(),
             connected: BTreeSet::new(),
+            silent: BTreeSet::new(),
             told: BTreeSet::new(),
             told_of_removal: BTreeSet::new(),
             has_lost_leader: false,
@@ -190,6 +198,11 @@ impl Raft {
             is_dirty: false,
             out: Vec::new(),
         };
+        for (height, hash) in std::mem::take(&mut engine.config.recent) {
+            if height < head.height {
+                engine.seals.remember(height, hash);
+            }
+        }
         engine.seals.remember(head.height, head.hash);
         match record {
             Some(record) => engine.restore(record),
@@ -256,19 +269,34 @@ impl Raft {
             commit: 0,
             applied: (0, 0),
             head,
-            group: Group::clone(&self.group),
+            group: if is_on(Mutant::RaftGroupForgotten) {
+                Group::genesis(&self.context.validators)
+            } else {
+                Group::clone(&self.group)
+            },
             entries: Vec::new(),
             uncertified: uncertified.into_iter().map(stored).collect(),
             recent,
         };
+        if is_on(Mutant::RaftUncertifiedForgotten) {
+            record.uncertified.clear();
+        }
         if let Some(node) = &self.node {
             record.describe(node.store(), entry);
         }
         record.encode()
     }
 
-    /// Puts the record into the orders: before anything leaves that it promises.
+    /// Puts the record into the orders: before anything leaves that it promises,
+    /// and behind the certificates of the blocks that it names no longer.
     fn persist(&mut self) {
+        let is_certificate = |order: &Output| matches!(order, Output::Certify { .. });
+        if is_on(Mutant::RaftCertificateAfterRecord) {
+            self.out.sort_by_key(is_certificate);
+        } else {
+            self.out.sort_by_key(|order| !is_certificate(order));
+        }
+        let certificates = self.out.iter().take_while(|it| is_certificate(it)).count();
         let is_commit = |order: &Output| {
             matches!(
                 order,
@@ -304,7 +332,7 @@ impl Raft {
         let at = if is_on(Mutant::RaftVoteBeforePersist) {
             self.out.len()
         } else {
-            0
+            certificates
         };
         self.out.insert(at, Output::Persist { record });
     }
@@ -366,6 +394,7 @@ impl Raft {
         if from == self.config.own_key {
             return;
         }
+        self.silent.remove(&from);
         let message = match RaftMessage::decode(bytes) {
             Ok(message) => message,
             Err(error) => return self.accuse(from, error.to_string()),
@@ -396,6 +425,9 @@ impl Raft {
 
     fn on_peer_disconnected(&mut self, peer: &NodePublicKey) {
         self.connected.remove(peer);
+        if self.is_known(peer) && self.silent.len() < membership::MEMBERS_MAX {
+            self.silent.insert(*peer);
+        }
         let ids: Vec<_> = self
             .group
             .of_key(peer)

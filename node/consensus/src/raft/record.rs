@@ -122,6 +122,9 @@ impl Record {
             (last_applied, term)
         });
         (self.term, self.vote) = (log.hard.term, log.hard.vote);
+        if is_on(Mutant::RaftVoteForgotten) {
+            self.vote = 0;
+        }
         self.applied = applied;
         self.entries = log.after(applied.0).map(LogEntry::of).collect();
         if is_on(Mutant::RaftLogTailLost) {
@@ -129,6 +132,9 @@ impl Record {
         }
         let last = applied.0 + self.entries.len() as u64;
         self.commit = log.hard.commit.clamp(applied.0, last);
+        if is_on(Mutant::RaftTermForgotten) {
+            self.term = self.entries.last().map_or(applied.1, |entry| entry.term);
+        }
     }
 
     /// The log as it was written, under a chain that may have gone on.

@@ -7,6 +7,7 @@
 //! that a member who lacks it can get it from us: sync serves only what is
 //! certified.
 
+use crate::mutants::{Mutant, is_on};
 use alloy_primitives::B256;
 use medina_types::{
     Certificate, ConsensusEngine, Height, NodePublicKey, NodeSignature, Round, SealedBlock,
@@ -63,7 +64,8 @@ impl Uncertified {
     }
 
     pub(super) fn is_certified(&self) -> bool {
-        self.votes.len() >= ConsensusEngine::Raft.quorum(&self.validators)
+        let spared = usize::from(is_on(Mutant::RaftCertifiedByFew));
+        self.votes.len() + spared >= ConsensusEngine::Raft.quorum(&self.validators)
     }
 
     pub(super) fn certificate(&self) -> Certificate {
@@ -138,6 +140,9 @@ impl Seals {
 
     /// Whether another block would be too much without certificates.
     pub(super) fn is_full(&self) -> bool {
+        if is_on(Mutant::RaftUncertifiedUnbounded) {
+            return false;
+        }
         let bytes: usize = self.uncertified.values().map(|block| block.bytes).sum();
         self.uncertified.len() >= UNCERTIFIED_HEIGHTS_MAX || bytes >= UNCERTIFIED_BYTES_MAX
     }
@@ -148,6 +153,9 @@ impl Seals {
         let bytes = |kept: &BTreeMap<Height, Uncertified>| -> usize {
             kept.values().map(|block| block.bytes).sum()
         };
+        if is_on(Mutant::RaftUncertifiedUnbounded) {
+            return;
+        }
         while self.uncertified.len() > 2 * UNCERTIFIED_HEIGHTS_MAX
             || self.uncertified.len() > 1 && bytes(&self.uncertified) > bytes_max
         {

@@ -62,6 +62,8 @@ impl Raft {
         if set.len() == 1 {
             let until = self.ticks + ALONE_TICKS;
             self.search = Some(Search::Alone { until });
+        } else if is_genesis && is_on(Mutant::RaftFreshUnasked) {
+            self.start_group(0, Group::genesis(&self.context.validators.clone()));
         } else if is_genesis && (!was_stored || self.config.accept_lost_record) {
             let answers = BTreeSet::new();
             self.search = Some(Search::Fresh { answers });
@@ -144,7 +146,11 @@ impl Raft {
     /// A number that no start of this node took before.
     fn next_incarnation(&mut self) -> u64 {
         self.ids_taken += 1;
-        let mut bytes = self.config.fresh_incarnation.to_be_bytes().to_vec();
+        let fresh = match self.config.fresh_incarnation {
+            _ if is_on(Mutant::RaftIdsRepeat) => 0,
+            fresh => fresh,
+        };
+        let mut bytes = fresh.to_be_bytes().to_vec();
         bytes.extend_from_slice(&self.ids_taken.to_be_bytes());
         let hash = keccak256(bytes);
         let mut first = [0; 8];
@@ -186,6 +192,9 @@ impl Raft {
     /// yet may need our vote to find out, so we keep the log and vote, until a
     /// majority of them has told us that it knows.
     pub(super) fn stand_aside(&mut self) {
+        if is_on(Mutant::RaftRemovedForgetsAtOnce) {
+            return self.leave_group();
+        }
         self.minting.building = None;
         if let Some(node) = &mut self.node {
             // A leader that is no member would make the crate panic when it
@@ -282,6 +291,7 @@ impl Raft {
         if let Some(id) = own_id.filter(|id| welcome.group.is_retired(*id)) {
             return self.on_told_of_removal(from, id, &welcome.group);
         }
+        self.learn_contacts(&welcome);
         if welcome.nonce != self.config.fresh_incarnation {
             return;
         }
@@ -302,14 +312,40 @@ impl Raft {
         }
     }
 
-    /// A set may change so far that a new validator knows no member: the leader
-    /// tells it where the group is.
-    pub(super) fn invite(&mut self) {
-        if !self.is_leader() {
+    /// A validator that knows the group names others of it, when we want to join:
+    /// the leader may be no validator.
+    fn learn_contacts(&mut self, welcome: &Welcome) {
+        let is_joining = self.is_outside() && self.search.is_none();
+        if !is_joining || welcome.standing != WelcomeStanding::Member {
             return;
         }
+        let known = self.everybody();
+        for member in welcome.group.members() {
+            let is_new = member.key != self.config.own_key && !known.contains(&member.key);
+            if is_new
+                && self.contacts.len() < CONTACTS_MAX
+                && self.contacts.insert(member.key)
+                && let Some(message) = self.search_message()
+            {
+                self.send(member.key, &message);
+            }
+        }
+    }
+
+    /// A set may change so far that a new validator knows no member, or one that
+    /// lost its id only members that are gone: the leader tells it where the
+    /// group is.
+    pub(super) fn invite(&mut self) {
+        let Some(node) = self.node.as_ref().filter(|_| self.is_leader()) else {
+            return;
+        };
+        let own_id = node.raft.id;
+        let is_active = |member: &Member| {
+            let progress = node.raft.prs().get(member.id());
+            member.id() == own_id || progress.is_some_and(|progress| progress.recent_active)
+        };
         let validators = self.context.validators.validators().iter();
-        let outside = validators.filter(|it| self.group.of_key(&it.key).next().is_none());
+        let outside = validators.filter(|it| !self.group.of_key(&it.key).any(is_active));
         let outside: Vec<_> = outside.map(|validator| validator.key).collect();
         for key in outside {
             self.tell_unasked(key);

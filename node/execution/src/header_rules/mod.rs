@@ -11,7 +11,8 @@ pub(crate) mod medina;
 use crate::{InvalidBlock, evm::MachineRules};
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, proofs::calculate_transaction_root};
 use alloy_primitives::{B64, U256};
-use medina_types::{Block, ChainSpec, HeaderRules, HeightContext, limits};
+use alloy_rlp::Encodable;
+use medina_types::{Block, ChainSpec, HeaderRules, HeightContext, SealedBlock, limits};
 use revm::primitives::hardfork::SpecId;
 
 /// What a block is checked against.
@@ -36,16 +37,42 @@ pub fn check_block(
     block: &Block,
     encoded_bytes: usize,
 ) -> Result<(), InvalidBlock> {
+    check_header(spec, rules, parent, block, encoded_bytes)?;
+    check_body(block)
+}
+
+/// As [`check_block`] for a block whose body may have been compared with its
+/// header before: that hashes every transaction.
+pub(crate) fn check_sealed_block(
+    spec: &ChainSpec,
+    rules: &MachineRules,
+    parent: ParentOf<'_>,
+    sealed: &SealedBlock,
+) -> Result<(), InvalidBlock> {
+    let block = sealed.block();
+    check_header(spec, rules, parent, block, block.length())?;
+    if sealed.is_body_of_header() {
+        return Ok(());
+    }
+    check_body(block)
+}
+
+fn check_header(
+    spec: &ChainSpec,
+    rules: &MachineRules,
+    parent: ParentOf<'_>,
+    block: &Block,
+    encoded_bytes: usize,
+) -> Result<(), InvalidBlock> {
     if rules.fork.is_enabled_in(SpecId::OSAKA) {
         check_size(encoded_bytes)?;
     }
     check_common(parent, &block.header)?;
     check_fields(rules.fork, block)?;
     match spec.header_rules {
-        HeaderRules::Medina => medina::check(spec, rules.fork, parent, block)?,
-        HeaderRules::Ethereum => ethereum::check(rules, parent, block)?,
+        HeaderRules::Medina => medina::check(spec, rules.fork, parent, block),
+        HeaderRules::Ethereum => ethereum::check(rules, parent, block),
     }
-    check_body(block)
 }
 
 /// EIP-7934.

@@ -16,9 +16,10 @@ use crate::{
     evm::{MachineError, machine_failure},
 };
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, U256};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
 use medina_storage::StateReader;
-use medina_types::{Receipt, Transaction};
+use medina_types::{Receipt, StateChanges, Transaction};
 use revm::{
     Database, DatabaseRef,
     bytecode::Bytecode,
@@ -29,6 +30,11 @@ use revm::{
 use std::cell::RefCell;
 
 pub use revm::Inspector;
+
+/// The miner of an ommer gets the reward less one of these parts per block of age.
+const OMMER_AGE_PARTS: u64 = 8;
+/// Who includes an ommer gets one of these parts of the reward.
+const OMMER_INCLUSION_PART: u64 = 32;
 
 /// Why there is no trace.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +105,31 @@ impl DatabaseRef for Before<'_, '_> {
 }
 
 /// A block of the past that is being executed again.
-pub struct Replay<'a>(BlockExecution<'a>);
+pub struct Replay<'a> {
+    execution: BlockExecution<'a>,
+    number: u64,
+    /// For its miner, before Paris.
+    reward: U256,
+}
+
+/// What a whole replayed block came to.
+#[derive(Debug)]
+pub struct ReplayedBlock {
+    /// One receipt per transaction.
+    pub receipts: Vec<Receipt>,
+    /// Gas of all its transactions.
+    pub gas_used: u64,
+    /// Root of the receipts, as they are from Byzantium on.
+    pub receipts_root: B256,
+    /// Bloom of all logs.
+    pub logs_bloom: Bloom,
+    /// EIP-7685's lists, each with its type in front; `None` before Prague.
+    pub requests: Option<Vec<Bytes>>,
+    /// Their hash.
+    pub requests_hash: Option<B256>,
+    /// What changed in the state.
+    pub changes: StateChanges,
+}
 
 impl std::fmt::Debug for Replay<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -124,10 +154,17 @@ impl Executor {
             hash: header.parent_hash,
             beacon: header.parent_beacon_block_root.unwrap_or_default(),
         };
-        let rules = self.rules_at(header.timestamp);
+        let rules = self.rules_of(header.number, header.timestamp);
         let state = self.state_on(parent);
         let environment = CallEnvironment::of_header(header);
-        BlockExecution::start(&self.spec, &rules, state, environment, roots).map(Replay)
+        let execution = BlockExecution::start(&self.spec, &rules, state, environment, roots)?;
+        let reward = self.reward_before_paris(header.number);
+        let number = header.number;
+        Ok(Replay {
+            execution,
+            number,
+            reward,
+        })
     }
 }
 
@@ -141,7 +178,7 @@ impl<'a> Replay<'a> {
         transaction: &Transaction,
         sender: Address,
     ) -> Result<(), TraceError> {
-        Ok(self.0.execute(transaction, sender)?)
+        Ok(self.execution.execute(transaction, sender)?)
     }
 
     /// Executes the next transaction under an inspector; `read` makes the answer
@@ -161,14 +198,56 @@ impl<'a> Replay<'a> {
         I: Inspector<crate::MachineContext<'a>>,
     {
         let inspector = Bounded::new(inspector, bounds);
-        let (execution, answer) = self.0.watch(transaction, sender, inspector, read)?;
-        Ok((Self(execution), answer))
+        let watched = self.execution.watch(transaction, sender, inspector, read);
+        let (execution, answer) = watched?;
+        Ok((Self { execution, ..self }, answer))
     }
 
     /// Receipts of what was executed.
     #[must_use]
     pub fn receipts(&self) -> &[Receipt] {
-        self.0.receipts()
+        self.execution.receipts()
+    }
+
+    /// What changed in the state so far.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub fn changes(&self) -> Result<StateChanges, ExecutionError> {
+        let state = &self.execution.machine.ctx.journaled_state.database;
+        Ok(state.changes()?)
+    }
+
+    /// Closes the block: withdrawals, requests, rewards. Ommers are rewarded, and
+    /// whoever includes them, by the rules before Paris.
+    ///
+    /// # Errors
+    /// When this node cannot execute.
+    pub fn finish(
+        mut self,
+        withdrawals: &[Withdrawal],
+        ommers: &[Header],
+    ) -> Result<ReplayedBlock, ExecutionError> {
+        let included = self.reward / U256::from(OMMER_INCLUSION_PART);
+        for ommer in ommers {
+            let age = U256::from(self.number.saturating_sub(ommer.number));
+            let eighths = U256::from(OMMER_AGE_PARTS).saturating_sub(age);
+            let reward = self.reward * eighths / U256::from(OMMER_AGE_PARTS);
+            self.execution.pay(ommer.beneficiary, reward)?;
+        }
+        let reward = self.reward + included * U256::from(ommers.len());
+        self.execution.pay_miner(reward)?;
+        let executed = self.execution.finish(withdrawals)?;
+        let requests = executed.requests;
+        Ok(ReplayedBlock {
+            receipts: executed.receipts,
+            gas_used: executed.gas_used,
+            receipts_root: executed.receipts_root,
+            logs_bloom: executed.logs_bloom,
+            requests: requests.map(|requests| requests.take()),
+            requests_hash: executed.requests_hash,
+            changes: executed.changes,
+        })
     }
 }
 

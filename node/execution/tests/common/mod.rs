@@ -1,6 +1,8 @@
 //! A small chain on a real store: four validators, funded accounts, a few contracts.
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
+pub(crate) mod permissioning;
+
 use alloy_consensus::{
     Header, SignableTransaction, TxEip1559, TxEip7702, TxLegacy,
     constants::{EMPTY_ROOT_HASH, EMPTY_WITHDRAWALS},
@@ -20,8 +22,9 @@ use medina_execution::{
 use medina_storage::{BlockCommit, GenesisState, Head, OpenOptions, Store, SyncMode};
 use medina_types::{
     Certificate, ChainSpec, ConsensusParameters, Fork, ForkSchedule, GasCreditParameters,
-    GasPolicy, HeaderRules, HeightContext, MeteredGas, NodeSecretKey, PermissionMode,
-    RecoveredTransaction, Round, StateChanges, Transaction, Validator, ValidatorSet,
+    GasPolicy, HeaderRules, HeightContext, MeteredGas, NodeSecretKey, PermissionLists,
+    PermissionMode, RecoveredTransaction, Round, StateChanges, Transaction, Validator,
+    ValidatorSet,
 };
 use std::sync::Arc;
 
@@ -155,6 +158,27 @@ impl Chain {
     ) -> Self {
         Self::with_spec(builder, |state_root| ChainSpec {
             validators,
+            contracts: permissioning
+                .map(|at| (PERMISSIONING.to_owned(), at))
+                .into_iter()
+                .collect(),
+            ..spec(free(), U256::ZERO, state_root)
+        })
+    }
+
+    /// The same where the contract decides who may transact, and these accounts if it does not answer.
+    pub(crate) fn with_enforced_permissions(
+        builder: GenesisBuilder,
+        permissioning: Option<Address>,
+        listed: impl IntoIterator<Item = Address>,
+    ) -> Self {
+        let lists = PermissionLists {
+            accounts: listed.into_iter().collect(),
+            ..Default::default()
+        };
+        Self::with_spec(builder, |state_root| ChainSpec {
+            permissions: PermissionMode::Enforced,
+            permission_lists: lists,
             contracts: permissioning
                 .map(|at| (PERMISSIONING.to_owned(), at))
                 .into_iter()
@@ -315,6 +339,7 @@ fn spec(gas_policy: GasPolicy, block_reward: U256, state_root: B256) -> ChainSpe
         gas_policy,
         block_reward,
         permissions: PermissionMode::Open,
+        permission_lists: Default::default(),
         validators: validators(),
         contracts: Default::default(),
     }

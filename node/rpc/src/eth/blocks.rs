@@ -10,6 +10,7 @@ use alloy_rpc_types_eth as rpc;
 use jsonrpsee::server::RegisterMethodError;
 use medina_types::{Block, RecoveredBlock, SealedBlock};
 
+use super::receipts_of_ethereum;
 use crate::{
     arguments::Arguments,
     context::Context,
@@ -128,14 +129,16 @@ fn receipts(context: &Context, arguments: &mut Arguments) -> Answer<Option<Vec<R
     let Some(committed) = context.committed(height)? else {
         return Ok(None);
     };
-    Ok(Some(convert::receipts(
-        &committed.block,
-        &committed.receipts,
-    )))
+    let mut receipts = convert::receipts(&committed.block, &committed.receipts);
+    for (index, receipt) in receipts.iter_mut().enumerate() {
+        receipts_of_ethereum::complete(context, &committed.block, index, receipt);
+    }
+    Ok(Some(receipts))
 }
 
 fn uncle_count(context: &Context, id: BlockId) -> Answer<Option<U64>> {
-    Ok(context.locate(id)?.map(|_| U64::ZERO))
+    let count = |block: RecoveredBlock| U64::from(block.sealed.block().body.ommers.len());
+    Ok(block_or_pending(context, id)?.map(count))
 }
 
 /// There are no uncles here.

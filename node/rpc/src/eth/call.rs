@@ -14,7 +14,7 @@ use jsonrpsee::{server::RegisterMethodError, types::ErrorObjectOwned};
 use medina_execution::{
     self as execution, CallOutcome, CallRequest, CallStatus, ExecutionError, StateOverrides,
 };
-use medina_types::Height;
+use medina_types::{HeaderRules, Height};
 use std::collections::BTreeMap;
 
 use crate::{
@@ -57,7 +57,7 @@ fn answer_of(outcome: CallOutcome) -> Answer<Bytes> {
     }
 }
 
-fn estimate_gas(context: &Context, arguments: &mut Arguments) -> Answer<U64> {
+pub(crate) fn estimate_gas(context: &Context, arguments: &mut Arguments) -> Answer<U64> {
     let transaction = arguments.required()?;
     let position = position_of_next(context, arguments.optional()?)?;
     let state_overrides = arguments.optional()?;
@@ -114,6 +114,16 @@ pub(crate) fn request(
     state: Option<StateOverride>,
     block: Option<BlockOverrides>,
 ) -> Answer<CallRequest> {
+    check_prices(&transaction)?;
+    let mut request = plain_request(context, transaction)?;
+    request.gas = request.gas.map(|gas| gas.min(context.config.call_gas_max));
+    request.state_overrides = state_overrides(state.unwrap_or_default())?;
+    request.block_overrides = block_overrides(block.unwrap_or_default())?;
+    Ok(request)
+}
+
+/// The two kinds of prices exclude each other.
+pub(super) fn check_prices(transaction: &TransactionRequest) -> Answer<()> {
     let both_prices = transaction.gas_price.is_some()
         && (transaction.max_fee_per_gas.is_some()
             || transaction.max_priority_fee_per_gas.is_some());
@@ -121,7 +131,16 @@ pub(crate) fn request(
         let text = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
         return Err(invalid_params(text));
     }
-    if transaction.blob_versioned_hashes.is_some() || transaction.max_fee_per_blob_gas.is_some() {
+    Ok(())
+}
+
+/// A call in the executor's form as it is: nothing capped, nothing pretended.
+pub(crate) fn plain_request(
+    context: &Context,
+    transaction: TransactionRequest,
+) -> Answer<CallRequest> {
+    let blobs = transaction.blob_versioned_hashes.unwrap_or_default();
+    if !blobs.is_empty() && context.spec().header_rules == HeaderRules::Medina {
         return Err(server(
             "transaction type not supported: this chain carries no blobs",
         ));
@@ -138,9 +157,7 @@ pub(crate) fn request(
     Ok(CallRequest {
         from: transaction.from,
         to,
-        gas: transaction
-            .gas
-            .map(|gas| gas.min(context.config.call_gas_max)),
+        gas: transaction.gas,
         gas_price: transaction.gas_price,
         max_fee_per_gas: transaction.max_fee_per_gas,
         max_priority_fee_per_gas: transaction.max_priority_fee_per_gas,
@@ -150,12 +167,13 @@ pub(crate) fn request(
         chain_id: transaction.chain_id,
         access_list: transaction.access_list,
         authorization_list: transaction.authorization_list.unwrap_or_default(),
-        state_overrides: state_overrides(state.unwrap_or_default())?,
-        block_overrides: block_overrides(block.unwrap_or_default())?,
+        blob_versioned_hashes: blobs,
+        max_fee_per_blob_gas: transaction.max_fee_per_blob_gas,
+        ..CallRequest::default()
     })
 }
 
-fn state_overrides(overrides: StateOverride) -> Answer<StateOverrides> {
+pub(crate) fn state_overrides(overrides: StateOverride) -> Answer<StateOverrides> {
     // The executor wants the accounts in order; the map's own order is random.
     let sorted: BTreeMap<_, _> = overrides.into_iter().collect();
     sorted
@@ -170,15 +188,13 @@ fn account_override(account: AccountOverride) -> Answer<execution::AccountOverri
             "an account override has both \"state\" and \"stateDiff\"",
         ));
     }
-    if account.move_precompile_to.is_some() {
-        return Err(invalid_params("movePrecompileToAddress is not supported"));
-    }
     Ok(execution::AccountOverride {
         balance: account.balance,
         nonce: account.nonce,
         code: account.code,
         state: account.state.map(|slots| slots.into_iter().collect()),
         state_diff: account.state_diff.map(|slots| slots.into_iter().collect()),
+        move_precompile_to: account.move_precompile_to,
     })
 }
 
@@ -212,7 +228,9 @@ pub(crate) fn failed(error: &ExecutionError, request: &CallRequest) -> ErrorObje
         }
         ExecutionError::Reverted { data } => reverted(data),
         ExecutionError::Halted { reason } => server(reason.clone()),
-        ExecutionError::GasAllowanceExceeded { .. } => server(error.to_string()),
+        ExecutionError::GasAllowanceExceeded { .. } | ExecutionError::Override(_) => {
+            server(error.to_string())
+        }
         ExecutionError::State(storage) => errors::storage(storage.clone()),
         error => errors::fault(error),
     }

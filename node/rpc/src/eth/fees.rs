@@ -1,7 +1,7 @@
 //! What gas costs. Where it is free, base fee and suggested tip are zero, and
 //! the fields that wallets look for are there all the same.
 
-use alloy_consensus::Transaction as _;
+use alloy_consensus::{Header, Transaction as _};
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{U64, U128};
 use alloy_rpc_types_eth::FeeHistory;
@@ -36,16 +36,30 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     registry.quick("eth_baseFee", |context, _| {
         Ok(U64::from(base_fee_of_next(context)))
     })?;
-    // No blobs are carried, so their price never leaves its minimum.
-    registry.quick("eth_blobBaseFee", |_, _| Ok(U64::from(1)))?;
+    registry.quick("eth_blobBaseFee", |context, _| {
+        Ok(U128::from(blob_base_fee(context, &context.head().header)))
+    })?;
     registry.scan("eth_feeHistory", fee_history)
 }
 
-fn base_fee_of_next(context: &Context) -> u64 {
+pub(super) fn base_fee_of_next(context: &Context) -> u64 {
     next_base_fee(context.spec(), &context.head().header)
 }
 
-fn suggested_tip(context: &Context) -> Answer<u128> {
+/// Wei per blob gas in a block, zero before there were blobs. Our chains carry
+/// none, so the price never leaves its minimum.
+fn blob_base_fee(context: &Context, header: &Header) -> u128 {
+    let blobs = context.spec().forks.at(header.timestamp).blobs;
+    header.blob_fee(blobs).unwrap_or(0)
+}
+
+/// As [`blob_base_fee`] in the block after one.
+fn next_blob_base_fee(context: &Context, header: &Header) -> u128 {
+    let blobs = context.spec().forks.at(header.timestamp).blobs;
+    header.next_block_blob_fee(blobs).unwrap_or(0)
+}
+
+pub(super) fn suggested_tip(context: &Context) -> Answer<u128> {
     if matches!(context.spec().gas_policy, GasPolicy::Free(_)) {
         return Ok(0);
     }
@@ -93,10 +107,11 @@ fn fee_history(context: &Context, arguments: &mut Arguments) -> Answer<FeeHistor
         let reward = add_block(context, &mut history, Height(number), &percentiles)?;
         rewards.push(reward);
     }
-    history
-        .base_fee_per_gas
-        .push(u128::from(base_fee_after(context, Height(newest))?));
-    history.base_fee_per_blob_gas.push(1);
+    let newest = header_at(context, Height(newest))?;
+    let next = u128::from(base_fee_after(context, &newest));
+    history.base_fee_per_gas.push(next);
+    let next = next_blob_base_fee(context, &newest);
+    history.base_fee_per_blob_gas.push(next);
     history.reward = (!percentiles.is_empty()).then_some(rewards);
     Ok(history)
 }
@@ -128,16 +143,17 @@ fn add_block(
     height: Height,
     percentiles: &[f64],
 ) -> Answer<Vec<u128>> {
-    let header = context
-        .store()
-        .header_by_number(height)
-        .map_err(errors::storage)?;
-    let header = header.ok_or_else(unknown_block)?;
+    let header = header_at(context, height)?;
     history
         .base_fee_per_gas
         .push(u128::from(header.base_fee_per_gas.unwrap_or(0)));
-    history.base_fee_per_blob_gas.push(1);
-    history.blob_gas_used_ratio.push(0.0);
+    let blob_price = blob_base_fee(context, &header);
+    history.base_fee_per_blob_gas.push(blob_price);
+    let blobs = context.spec().forks.at(header.timestamp).blobs;
+    history.blob_gas_used_ratio.push(ratio(
+        header.blob_gas_used.unwrap_or(0),
+        blobs.max_blob_gas_per_block(),
+    ));
     history
         .gas_used_ratio
         .push(ratio(header.gas_used, header.gas_limit));
@@ -176,10 +192,17 @@ fn rewards(committed: &CommittedBlock, percentiles: &[f64]) -> Vec<u128> {
 }
 
 fn tip_at(tips: &[(u128, u64)], total: u64, percentile: f64) -> u128 {
+    // Whole gas, as geth reckons.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a percentile is between 0 and 100: at most the block's gas"
+    )]
+    let threshold = (total as f64 * percentile / 100.0) as u64;
     let mut gas = 0;
     for (tip, used) in tips {
         gas += used;
-        if ratio(gas, total) * 100.0 >= percentile {
+        if gas >= threshold {
             return *tip;
         }
     }
@@ -194,16 +217,20 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// Base fee of the block after a decided one.
-fn base_fee_after(context: &Context, height: Height) -> Answer<u64> {
+fn header_at(context: &Context, height: Height) -> Answer<Header> {
     let header = context
         .store()
         .header_by_number(height)
         .map_err(errors::storage)?;
-    Ok(next_base_fee(
-        context.spec(),
-        &header.ok_or_else(unknown_block)?,
-    ))
+    header.ok_or_else(unknown_block)
+}
+
+/// Base fee of the block after one; zero before there were base fees.
+fn base_fee_after(context: &Context, header: &Header) -> u64 {
+    match header.base_fee_per_gas {
+        Some(_) => next_base_fee(context.spec(), header),
+        None => 0,
+    }
 }
 
 #[cfg(test)]

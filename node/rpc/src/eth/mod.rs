@@ -4,8 +4,12 @@ pub(crate) mod blocks;
 pub(crate) mod call;
 mod chain;
 mod fees;
+mod fill;
 mod filters;
+mod fork_config;
 mod logs;
+mod receipts_of_ethereum;
+mod simulate;
 mod state;
 mod subscriptions;
 pub(crate) mod transactions;
@@ -20,8 +24,11 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     call::register(registry)?;
     chain::register(registry)?;
     fees::register(registry)?;
+    fill::register(registry)?;
     filters::register(registry)?;
+    fork_config::register(registry)?;
     logs::register(registry)?;
+    simulate::register(registry)?;
     state::register(registry)?;
     subscriptions::register(registry)?;
     transactions::register(registry)

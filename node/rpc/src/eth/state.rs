@@ -3,25 +3,30 @@
 use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::EIP1186AccountProofResponse;
-use alloy_serde::JsonStorageKey;
 use jsonrpsee::server::RegisterMethodError;
 use medina_storage::StateReader as _;
 use medina_types::{AccountState, limits};
+use std::collections::BTreeMap;
 
 use crate::{
     arguments::Arguments,
     context::Context,
     convert,
-    errors::{self, Answer, limit_exceeded},
+    errors::{self, Answer, invalid_params, limit_exceeded, simulation},
     reading::Position,
     registry::Registry,
+    storage_key::StorageKey,
 };
+
+/// execution-apis' code for a bound that a client sets.
+const CLIENT_LIMIT: i32 = -38026;
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
     registry.read("eth_getBalance", balance)?;
     registry.read("eth_getTransactionCount", transaction_count)?;
     registry.read("eth_getCode", code)?;
     registry.read("eth_getStorageAt", storage_at)?;
+    registry.read("eth_getStorageValues", storage_values)?;
     registry.read("eth_getProof", proof)
 }
 
@@ -66,17 +71,45 @@ fn code(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
 
 fn storage_at(context: &Context, arguments: &mut Arguments) -> Answer<B256> {
     let address = arguments.required()?;
-    let key: JsonStorageKey = arguments.required()?;
+    let key: StorageKey = arguments.required()?;
     let state = context.state_of(arguments.optional()?)?;
     let value = state
-        .slot(address, key.as_b256().into())
+        .slot(address, key.slot().into())
         .map_err(errors::storage)?;
     Ok(value.into())
 }
 
+/// Slots of several accounts at once, in the order of the caller's keys.
+fn storage_values(
+    context: &Context,
+    arguments: &mut Arguments,
+) -> Answer<BTreeMap<Address, Vec<B256>>> {
+    let wanted: BTreeMap<Address, Vec<StorageKey>> = arguments.required()?;
+    let count: usize = wanted.values().map(Vec::len).sum();
+    if count == 0 {
+        return Err(invalid_params("empty request"));
+    }
+    if count > limits::RPC_PROOF_SLOTS_MAX {
+        let max = limits::RPC_PROOF_SLOTS_MAX;
+        return Err(simulation(
+            CLIENT_LIMIT,
+            format!("too many slots (max {max})"),
+        ));
+    }
+    let state = context.state_of(arguments.optional()?)?;
+    let mut answer = BTreeMap::new();
+    for (address, keys) in wanted {
+        let slot = |key: &StorageKey| state.slot(address, key.slot().into());
+        let values: Result<Vec<_>, _> = keys.iter().map(slot).collect();
+        let values = values.map_err(errors::storage)?;
+        answer.insert(address, values.into_iter().map(B256::from).collect());
+    }
+    Ok(answer)
+}
+
 fn proof(context: &Context, arguments: &mut Arguments) -> Answer<EIP1186AccountProofResponse> {
     let address: Address = arguments.required()?;
-    let keys: Vec<JsonStorageKey> = arguments.required()?;
+    let keys: Vec<StorageKey> = arguments.required()?;
     if keys.len() > limits::RPC_PROOF_SLOTS_MAX {
         let max = limits::RPC_PROOF_SLOTS_MAX;
         return Err(limit_exceeded(format!("too many keys (max {max})")));
@@ -85,10 +118,11 @@ fn proof(context: &Context, arguments: &mut Arguments) -> Answer<EIP1186AccountP
         Position::At(height) => height,
         Position::Pending => context.head().height,
     };
-    let slots: Vec<U256> = keys.iter().map(|key| key.as_b256().into()).collect();
+    let slots: Vec<U256> = keys.iter().map(|key| key.slot().into()).collect();
     let proof = context
         .store()
         .proof_at(height, address, &slots)
         .map_err(errors::storage)?;
-    Ok(convert::proof(&keys, proof))
+    let shown: Vec<_> = keys.iter().map(StorageKey::shown).collect();
+    Ok(convert::proof(&shown, proof))
 }

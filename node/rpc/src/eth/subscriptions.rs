@@ -2,8 +2,9 @@
 //! `transactionReceipts` and `syncing`.
 //!
 //! Blocks are announced in order and none is left out: a subscriber that is too
-//! slow for the announcements gets what it missed from the store. A block never
-//! goes away again, so `removed` is always false and no head comes twice.
+//! slow for the announcements gets what it missed from the store; one whose queue
+//! stays full loses its connection. A block never goes away again, so `removed` is
+//! always false and no head comes twice.
 
 use alloy_primitives::B256;
 use alloy_rpc_types_eth::{
@@ -11,8 +12,8 @@ use alloy_rpc_types_eth::{
     pubsub::{SubscriptionKind, TransactionReceiptsParams},
 };
 use jsonrpsee::{
-    PendingSubscriptionSink, SubscriptionSink, core::server::SubscriptionMessage,
-    server::RegisterMethodError, types::Params,
+    Extensions, PendingSubscriptionSink, SendTimeoutError, SubscriptionSink,
+    core::server::SubscriptionMessage, server::RegisterMethodError, types::Params,
 };
 use medina_types::{Height, RecoveredTransaction};
 use serde::Serialize;
@@ -20,7 +21,7 @@ use serde_json::{
     Value, json,
     value::{RawValue, to_raw_value},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::chain::sync_status;
@@ -30,6 +31,7 @@ use crate::{
     context::Context,
     convert,
     errors::{Answer, invalid_params},
+    front::Caller,
     log_filter::LogFilter,
     registry::Registry,
     workers::Lane,
@@ -49,20 +51,40 @@ enum OfBlock {
     Receipts(Vec<B256>),
 }
 
-/// The subscriber has gone, or we stop.
+/// The subscriber has gone or is too slow, or we stop.
 struct Ended;
+
+/// Who is told.
+struct Subscriber {
+    sink: SubscriptionSink,
+    caller: Option<Caller>,
+    /// How long its queue may be full.
+    patience: Duration,
+}
+
+impl Subscriber {
+    async fn closed(&self) {
+        self.sink.closed().await;
+    }
+}
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
     registry.module.register_subscription_raw(
         "eth_subscribe",
         "eth_subscription",
         "eth_unsubscribe",
-        |params, pending, context, _| subscribe(&params, pending, context),
+        |params, pending, context, extensions| subscribe(&params, pending, context, extensions),
     )?;
     Ok(())
 }
 
-fn subscribe(params: &Params<'_>, pending: PendingSubscriptionSink, context: Arc<Context>) {
+fn subscribe(
+    params: &Params<'_>,
+    pending: PendingSubscriptionSink,
+    context: Arc<Context>,
+    extensions: &Extensions,
+) {
+    let caller = extensions.get::<Caller>().cloned();
     let wanted = wanted(params);
     // Announcements from here on count, although the answer is still on its way.
     let heads = context.node.subscribe_heads();
@@ -75,6 +97,11 @@ fn subscribe(params: &Params<'_>, pending: PendingSubscriptionSink, context: Arc
         };
         let Ok(sink) = pending.accept().await else {
             return;
+        };
+        let sink = Subscriber {
+            sink,
+            caller,
+            patience: context.config.slow_subscriber_timeout,
         };
         // Both ends are no failure: the subscriber left, or the node stops.
         let _ended = match wanted {
@@ -113,7 +140,7 @@ fn wanted(params: &Params<'_>) -> Answer<Wanted> {
 
 /// Announces every block from `next` on.
 async fn send_blocks(
-    sink: &SubscriptionSink,
+    sink: &Subscriber,
     context: Arc<Context>,
     mut heads: Receiver<Arc<CommittedBlock>>,
     mut next: Height,
@@ -124,6 +151,12 @@ async fn send_blocks(
             () = sink.closed() => return Err(Ended),
             announced = heads.recv() => announced,
         };
+        // On a development network a height may be decided anew.
+        if let Ok(committed) = &announced
+            && context.node.dev().is_some()
+        {
+            next = next.min(committed.block.height());
+        }
         let newest = match announced {
             Ok(committed) if committed.block.height() == next => {
                 send_block(sink, &committed, &part).await?;
@@ -150,7 +183,7 @@ async fn send_blocks(
 }
 
 async fn send_block(
-    sink: &SubscriptionSink,
+    sink: &Subscriber,
     committed: &CommittedBlock,
     part: &OfBlock,
 ) -> Result<(), Ended> {
@@ -180,7 +213,7 @@ async fn send_block(
 /// Announces transactions that enter the pool. What a slow subscriber misses is
 /// lost: a pending transaction may be gone by then.
 async fn send_pending(
-    sink: &SubscriptionSink,
+    sink: &Subscriber,
     mut transactions: Receiver<Arc<RecoveredTransaction>>,
     full: bool,
 ) -> Result<(), Ended> {
@@ -202,7 +235,7 @@ async fn send_pending(
 
 /// Says whether the node is catching up: at once, and whenever that changes.
 async fn send_syncing(
-    sink: &SubscriptionSink,
+    sink: &Subscriber,
     context: &Context,
     mut heads: Receiver<Arc<CommittedBlock>>,
 ) -> Result<(), Ended> {
@@ -234,11 +267,18 @@ fn syncing_message(status: &SyncStatus) -> Value {
     }
 }
 
-async fn send<T: Serialize + ?Sized>(sink: &SubscriptionSink, value: &T) -> Result<(), Ended> {
+async fn send<T: Serialize + ?Sized>(sink: &Subscriber, value: &T) -> Result<(), Ended> {
     let message: Box<RawValue> = to_raw_value(value).map_err(|_| Ended)?;
-    sink.send(SubscriptionMessage::from(message))
-        .await
-        .map_err(|_| Ended)
+    let message = SubscriptionMessage::from(message);
+    let sent = sink.sink.send_timeout(message, sink.patience).await;
+    sent.map_err(|error| {
+        // It could not tell a subscription that ended from a chain that stands
+        // still: the whole connection ends.
+        if let (SendTimeoutError::Timeout(_), Some(caller)) = (error, &sink.caller) {
+            caller.connection.cut();
+        }
+        Ended
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::blocks::{by_hash, by_number};
+use super::{
+    blocks::{by_hash, by_number},
+    receipts_of_ethereum,
+};
 use crate::{
     CommittedBlock,
     arguments::Arguments,
@@ -83,13 +86,19 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
 async fn submit(context: &Context, bytes: Bytes) -> Answer<B256> {
     let submitted = context.node.submit_transaction(bytes).await;
     let hash = submitted.map_err(|error| errors::submit(&error))?;
-    context.fresh.add(hash, Instant::now());
+    // On a development network `settle` waits, unless blocks are made by hand.
+    if context.node.dev().is_none() {
+        context.fresh.add(hash, Instant::now());
+    }
     Ok(hash)
 }
 
 async fn send_raw(context: Arc<Context>, params: Params<'static>) -> Answer<B256> {
     let bytes = Arguments::of(&params)?.required()?;
-    submit(&context, bytes).await
+    let heads = context.node.subscribe_heads();
+    let hash = submit(&context, bytes).await?;
+    crate::dev::settle(&context, heads, hash).await;
+    Ok(hash)
 }
 
 /// EIP-7966: submits, waits for the block and answers the receipt.
@@ -183,11 +192,11 @@ fn receipt_of(context: &Context, hash: B256) -> Answer<Option<RpcReceipt>> {
     let Some((committed, index)) = included(context, hash)? else {
         return Ok(None);
     };
-    Ok(convert::receipt(
-        &committed.block,
-        &committed.receipts,
-        index,
-    ))
+    let mut receipt = convert::receipt(&committed.block, &committed.receipts, index);
+    if let Some(receipt) = &mut receipt {
+        receipts_of_ethereum::complete(context, &committed.block, index, receipt);
+    }
+    Ok(receipt)
 }
 
 /// The block of a transaction and its index there.

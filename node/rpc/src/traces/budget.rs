@@ -14,10 +14,6 @@ use crate::{
     errors::{Answer, fault, invalid_params, limit_exceeded, server},
 };
 
-/// Time of a request that names none (geth's bound).
-const TIME: Duration = Duration::from_secs(5);
-/// Longest time that a request may name; more is cut to it.
-const TIME_MAX: Duration = Duration::from_secs(60);
 /// Bytes that a tracer may remember of one transaction, in bytes of the answer:
 /// a word of the stack takes 32 bytes, and few characters once written.
 const MEMORY_PER_ANSWER_BYTE: usize = 2;
@@ -35,13 +31,13 @@ pub(crate) struct Budget {
 impl Budget {
     /// Starts the clock; `timeout` as Go writes durations.
     pub(crate) fn start(context: &Context, timeout: Option<&str>) -> Answer<Self> {
-        let time = timeout.map_or(Ok(TIME), |text| {
+        let time = timeout.map_or(Ok(context.config.trace_time), |text| {
             let asked = go_duration(text);
             asked.ok_or_else(|| invalid_params(format!("time: invalid duration {text:?}")))
         })?;
         let bytes = context.config.response_bytes_max as usize;
         Ok(Self {
-            deadline: Instant::now() + time.min(TIME_MAX),
+            deadline: Instant::now() + time.min(context.config.trace_time_max),
             answer_bytes_max: bytes,
             answer_bytes_left: bytes.saturating_sub(ENVELOPE_BYTES),
         })

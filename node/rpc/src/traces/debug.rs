@@ -1,9 +1,10 @@
 //! `debug_trace…`, as geth serves them: struct logs and the built-in tracers.
 
 use alloy_eips::BlockId;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions};
 use jsonrpsee::server::RegisterMethodError;
+use medina_types::SealedBlock;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,7 +12,7 @@ use super::{budget::Budget, tracers::GethTracer};
 use crate::{
     arguments::Arguments,
     context::Context,
-    errors::{Answer, server, unsupported},
+    errors::{Answer, invalid_params, server, unsupported},
     eth::{
         blocks::{by_hash, by_number},
         call,
@@ -27,7 +28,10 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     registry.trace("debug_traceBlockByHash", |context, arguments| {
         trace_block(context, by_hash(arguments)?, arguments)
     })?;
-    registry.trace("debug_traceCall", trace_call)
+    registry.trace("debug_traceBlock", trace_raw_block)?;
+    registry.trace("debug_traceCall", trace_call)?;
+    // A refused block is never kept.
+    registry.quick("debug_getBadBlocks", |_, _| Ok(Vec::<()>::new()))
 }
 
 fn trace_transaction(context: &Context, arguments: &mut Arguments) -> Answer<Box<RawValue>> {
@@ -65,6 +69,14 @@ fn trace_block(
         .zip(traces)
         .map(|(tx_hash, result)| TracedTransaction { tx_hash, result })
         .collect())
+}
+
+/// A block by its bytes, which must be one of the chain.
+fn trace_raw_block(context: &Context, arguments: &mut Arguments) -> Answer<Vec<TracedTransaction>> {
+    let bytes: Bytes = arguments.required()?;
+    let block = SealedBlock::decode(&bytes)
+        .map_err(|error| invalid_params(format!("could not decode block: {error}")))?;
+    trace_block(context, BlockId::from(block.hash()), arguments)
 }
 
 fn trace_call(context: &Context, arguments: &mut Arguments) -> Answer<Box<RawValue>> {

@@ -170,3 +170,31 @@ impl Tracer for CreatorTracer {
         }))
     }
 }
+
+/// Whether a transaction touched an address: by a call, a creation or the end of a
+/// contract, in either role.
+#[derive(Debug)]
+pub(super) struct TouchTracer(pub(super) Address);
+
+impl Tracer for TouchTracer {
+    type Inspector = TracingInspector;
+    type Found = bool;
+
+    fn start(&self, _: &Budget) -> Answer<TracingInspector> {
+        Ok(calls())
+    }
+
+    fn found(
+        &mut self,
+        watched: Watched<'_, '_, TracingInspector>,
+        _: &TransactionInfo,
+        _: &mut Budget,
+    ) -> Answer<bool> {
+        let mut nodes = watched.inspector.traces().nodes().iter();
+        Ok(nodes.any(|node| {
+            let trace = &node.trace;
+            let receiver = trace.selfdestruct_refund_target;
+            [Some(trace.caller), Some(trace.address), receiver].contains(&Some(self.0))
+        }))
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Sender and nonce, and the creator of a contract, are found without an index:
 //! nonces only grow, and code stays, so the block is found by halving the chain.
-//! Searching the transactions of an address would need one and is not served.
+//! The transactions of an address are in [`super::search`].
 
 use alloy_consensus::{Transaction as _, constants::KECCAK_EMPTY};
 use alloy_eips::BlockId;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     budget::Budget,
     ots_tracers::{CreatorTracer, EntriesTracer, ErrorTracer, OperationsTracer, TraceEntry},
+    search::{Way, search},
 };
 use crate::{
     CommittedBlock,
@@ -31,7 +32,7 @@ use crate::{
 /// Version of the interface that Otterscan looks for.
 const API_LEVEL: u64 = 8;
 /// Transactions of one page.
-const PAGE_SIZE_MAX: usize = 1_000;
+pub(super) const PAGE_SIZE_MAX: usize = 1_000;
 /// Characters of the input that a list of transactions shows: `0x` and a selector.
 const SELECTOR_CHARACTERS: usize = 10;
 
@@ -48,8 +49,23 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     })?;
     registry.read("ots_getBlockTransactions", block_transactions)?;
     registry.read("ots_getTransactionBySenderAndNonce", by_sender_and_nonce)?;
-    registry.read("erigon_getHeaderByNumber", |context, arguments| {
-        header(context, by_number(arguments)?)
+    for name in ["erigon_getHeaderByNumber", "ots_getHeaderByNumber"] {
+        registry.read(name, |context, arguments| {
+            header(context, by_number(arguments)?)
+        })?;
+    }
+    registry.read(
+        "eth_getTransactionBySenderAndNonce",
+        |context, arguments| {
+            let hash = by_sender_and_nonce(context, arguments)?;
+            hash.map_or(Ok(None), |hash| transaction_of_hash(context, hash))
+        },
+    )?;
+    registry.trace("ots_searchTransactionsBefore", |context, arguments| {
+        search(context, arguments, Way::Down)
+    })?;
+    registry.trace("ots_searchTransactionsAfter", |context, arguments| {
+        search(context, arguments, Way::Up)
     })?;
     registry.trace("ots_getContractCreator", contract_creator)?;
     registry.trace("ots_getInternalOperations", internal_operations)?;
@@ -220,6 +236,13 @@ fn by_sender_and_nonce(context: &Context, arguments: &mut Arguments) -> Answer<O
         .find(|&(one, from)| from == sender && one.nonce() == nonce.value())
         .map(|(transaction, _)| *transaction.tx_hash());
     Ok(found)
+}
+
+/// The whole transaction.
+fn transaction_of_hash(context: &Context, hash: B256) -> Answer<Option<Value>> {
+    let (block, index) = context.transaction_to_trace(hash)?;
+    let shown = convert::transaction_of(&block.block, index);
+    serde_json::to_value(shown).map(Some).map_err(fault)
 }
 
 /// Otterscan sends a number, others a quantity.

@@ -1,6 +1,6 @@
 //! `debug_getRaw…`: headers, blocks, receipts and transactions as they are hashed.
 
-use alloy_consensus::TxReceipt as _;
+use alloy_consensus::{Eip658Value, TxReceipt as _};
 use alloy_eips::{BlockId, eip2718::Encodable2718 as _};
 use alloy_primitives::Bytes;
 use jsonrpsee::server::RegisterMethodError;
@@ -32,8 +32,19 @@ fn block(context: &Context, arguments: &mut Arguments) -> Answer<Arc<CommittedBl
 
 fn receipts(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Bytes>> {
     let block = block(context, arguments)?;
-    let encode = |receipt: &medina_types::Receipt| receipt.with_bloom_ref().encoded_2718().into();
-    Ok(block.receipts.iter().map(encode).collect())
+    let height = block.block.height();
+    let encode = |(index, receipt): (usize, &medina_types::Receipt)| {
+        let Some(root) = context.node.root_of_receipt(height, index) else {
+            return receipt.with_bloom_ref().encoded_2718().into();
+        };
+        let with_root = alloy_consensus::Receipt {
+            status: Eip658Value::PostState(root),
+            cumulative_gas_used: receipt.cumulative_gas_used,
+            logs: receipt.logs.clone(),
+        };
+        alloy_rlp::encode(with_root.with_bloom()).into()
+    };
+    Ok(block.receipts.iter().enumerate().map(encode).collect())
 }
 
 /// One that nobody knows is empty, as with geth.

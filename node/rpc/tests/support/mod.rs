@@ -203,6 +203,7 @@ fn spec(state_root: B256, gas_policy: GasPolicy, shape: Shape) -> ChainSpec {
         gas_policy,
         block_reward: U256::ZERO,
         permissions: PermissionMode::Open,
+        permission_lists: Default::default(),
         validators: ValidatorSet::new((0..shape.validators).map(validator).collect()).unwrap(),
         contracts: [("dataMarketplace".to_owned(), COUNTER_AT)].into(),
     }

@@ -4,15 +4,14 @@
 //! and while the driver executes earlier blocks, against the validators of our
 //! head; the driver checks again what turns out to belong to another set.
 
-use super::plan::Order;
+use super::{plan::Order, unpacked_key::UnpackedKey};
 use crate::{chain::Chain, driver::ImportBlock, links::Links};
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_primitives::{Address, B256};
-use ed25519_dalek::{Signature, VerifyingKey};
 use medina_network::NetworkError;
 use medina_types::{
-    Certificate, ConsensusEngine, Height, NodePublicKey, NodeSignature, SealedBlock, ValidatorSet,
-    commit_message, limits,
+    Certificate, Height, NodePublicKey, NodeSignature, SealedBlock, ValidatorSet, commit_message,
+    limits,
     wire::{CertifiedBlock, SyncRequest, SyncResponse},
 };
 use rayon::prelude::*;
@@ -31,26 +30,29 @@ pub(super) enum Outcome {
         /// Fewer than asked for, though there was room for more.
         is_stingy: bool,
     },
-    /// No answer, or an empty one that may be honest.
+    /// No answer.
     Silent,
+    /// An empty answer, which may be honest: the peer has pruned these blocks, or,
+    /// with Raft, their certificates are on their way.
+    Nothing,
     /// The link is gone.
     Gone,
     /// Something that no honest peer sends.
     Wrong(String),
 }
 
-/// Asks and checks.
-pub(super) async fn download(chain: &Chain, links: &dyn Links, order: Order) -> Outcome {
-    let response = match links.request_blocks(order.peer, order.request).await {
-        Ok(response) => response,
-        Err(NetworkError::RequestFailed { .. }) => return Outcome::Silent,
-        Err(_) => return Outcome::Gone,
-    };
-    let engine = chain.spec.consensus.engine;
-    if response.blocks.is_empty() && engine == ConsensusEngine::Raft {
-        // Its certificates may still be on their way.
-        return Outcome::Silent;
+/// Asks.
+pub(super) async fn fetch(links: &dyn Links, order: Order) -> Result<SyncResponse, Outcome> {
+    match links.request_blocks(order.peer, order.request).await {
+        Ok(response) if response.blocks.is_empty() => Err(Outcome::Nothing),
+        Ok(response) => Ok(response),
+        Err(NetworkError::RequestFailed { .. }) => Err(Outcome::Silent),
+        Err(_) => Err(Outcome::Gone),
     }
+}
+
+/// Checks an answer.
+pub(super) async fn check(chain: &Chain, order: Order, response: SyncResponse) -> Outcome {
     let set = Arc::new(chain.head().context.validators.clone());
     let chain = chain.clone();
     let check = move || Rules::new(&chain, set).check(order.request, response);
@@ -61,19 +63,26 @@ pub(super) async fn download(chain: &Chain, links: &dyn Links, order: Order) -> 
     }
 }
 
+/// Blocks of an answer, and their bytes.
+pub(super) fn size(response: &SyncResponse) -> (u64, u64) {
+    let blocks = response.blocks.iter();
+    let bytes = blocks.map(|block| block.block.len() as u64).sum();
+    (response.blocks.len() as u64, bytes)
+}
+
 struct Rules<'a> {
     chain: &'a Chain,
     set: Arc<ValidatorSet>,
     /// The set's keys, unpacked once.
-    keys: HashMap<NodePublicKey, VerifyingKey>,
+    keys: HashMap<NodePublicKey, UnpackedKey>,
 }
 
 impl<'a> Rules<'a> {
     fn new(chain: &'a Chain, set: Arc<ValidatorSet>) -> Self {
-        let keys = set.validators().iter().filter_map(|validator| {
-            let unpacked = VerifyingKey::from_bytes(&validator.key.0).ok()?;
-            Some((validator.key, unpacked))
-        });
+        let keys = set
+            .validators()
+            .iter()
+            .filter_map(|validator| Some((validator.key, UnpackedKey::new(&validator.key)?)));
         Self {
             chain,
             keys: keys.collect(),
@@ -82,12 +91,11 @@ impl<'a> Rules<'a> {
     }
 
     fn check(&self, request: SyncRequest, response: SyncResponse) -> Outcome {
-        let got = u64::try_from(response.blocks.len()).unwrap_or(u64::MAX);
+        let (got, bytes) = size(&response);
         if got == 0 || got > request.count {
             return Outcome::Wrong("sent another number of blocks than asked for".to_owned());
         }
-        let bytes: usize = response.blocks.iter().map(|block| block.block.len()).sum();
-        let is_large = bytes >= limits::SYNC_RESPONSE_BYTES_MAX / FULL_ANSWER_DIVISOR;
+        let is_large = bytes >= (limits::SYNC_RESPONSE_BYTES_MAX / FULL_ANSWER_DIVISOR) as u64;
         let heights = (request.from.0..).map(Height);
         let checked: Result<Vec<_>, _> = heights
             .zip(response.blocks)
@@ -140,9 +148,8 @@ impl<'a> Rules<'a> {
         let spec = &self.chain.spec;
         let (genesis, round) = (spec.genesis_hash, certificate.round);
         let is_by = |key: &NodePublicKey, message: &[u8], signature: &NodeSignature| {
-            let signature = Signature::from_bytes(&signature.0);
             let key = self.keys.get(key);
-            key.is_some_and(|key| key.verify_strict(message, &signature).is_ok())
+            key.is_some_and(|key| key.verifies(message, signature))
         };
         let quorum = spec.consensus.engine.quorum(&self.set);
         let message = || commit_message(genesis, block.height(), round, block.hash());

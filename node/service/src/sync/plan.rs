@@ -3,13 +3,22 @@
 //! The missing heights are cut into ranges, of which a bounded window is under
 //! way. Ranges are handed over in order. The range that the import waits for is
 //! asked of a further peer when the first takes much longer than others did, so
-//! that a peer that drips holds nobody up; what fails is asked of another.
+//! that a peer that drips holds nobody up; what fails is asked of another. Time
+//! that we take to check an answer is not the peer's.
+//!
+//! A range has as many blocks as make about [`ANSWER_BYTES`], by the size of those
+//! that came last: full blocks are fetched few at a time, so that the first are
+//! executed while the next are fetched and checked, empty ones many.
 
 use medina_types::{Height, NodePublicKey, limits, wire::SyncRequest};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Ranges that are under way or wait for the import: bounds the memory.
 const RANGES_MAX: usize = 8;
+/// Bytes that an answer should have: a tenth of a second's work for its reader.
+const ANSWER_BYTES: u64 = 512 * 1024;
+/// Blocks of a range while nothing is known of their size.
+const FIRST_RANGE_BLOCKS: u64 = 2;
 /// Requests to one peer at once.
 const REQUESTS_PER_PEER_MAX: usize = 3;
 /// Shortest time after which a range is asked of a further peer.
@@ -50,6 +59,8 @@ enum State<B> {
     /// Under way, from one peer or, after a while, from more.
     Asked {
         of: Vec<Order>,
+        /// Whose answer is here and being checked.
+        answered: Option<NodePublicKey>,
     },
     Ready {
         peer: NodePublicKey,
@@ -85,6 +96,8 @@ pub(super) struct Plan<B> {
     ranges: VecDeque<Range<B>>,
     /// First height in no range yet.
     next: Height,
+    /// Blocks of the next range.
+    range_blocks: u64,
     /// What is taken as usual for an answer.
     patience_ms: u64,
     /// Requests under way by peer, given-up ones included.
@@ -98,6 +111,7 @@ impl<B> Plan<B> {
         Self {
             ranges: VecDeque::new(),
             next,
+            range_blocks: FIRST_RANGE_BLOCKS,
             patience_ms: PATIENCE_MS_MIN,
             load: BTreeMap::new(),
             turn: 0,
@@ -132,7 +146,7 @@ impl<B> Plan<B> {
         };
         while self.ranges.len() < RANGES_MAX && self.next <= target {
             let missing = target.0.saturating_sub(self.next.0).saturating_add(1);
-            let range = Range::missing(self.next, missing.min(limits::SYNC_BLOCKS_MAX));
+            let range = Range::missing(self.next, missing.min(self.range_blocks));
             self.next = range.end();
             self.ranges.push_back(range);
         }
@@ -146,14 +160,17 @@ impl<B> Plan<B> {
         let (from, refused) = (range.from, refused.clone());
         let source = self.choose(from, &refused, sources)?;
         let order = self.order(index, source, now_ms)?;
-        self.ranges.get_mut(index)?.state = State::Asked { of: vec![order] };
+        self.ranges.get_mut(index)?.state = State::Asked {
+            of: vec![order],
+            answered: None,
+        };
         Some(order)
     }
 
     /// Asks a further peer for what the import waits for.
     fn hedge(&mut self, sources: &[Source], now_ms: u64) -> Option<Order> {
         let range = self.ranges.front()?;
-        let State::Asked { of } = &range.state else {
+        let State::Asked { of, answered: None } = &range.state else {
             return None;
         };
         let last = of.last()?;
@@ -164,7 +181,7 @@ impl<B> Plan<B> {
         let from = range.from;
         let source = self.choose(from, &asked, sources)?;
         let order = self.order(0, source, now_ms)?;
-        if let State::Asked { of } = &mut self.ranges.front_mut()?.state {
+        if let State::Asked { of, .. } = &mut self.ranges.front_mut()?.state {
             of.push(order);
         }
         Some(order)
@@ -216,13 +233,13 @@ impl<B> Plan<B> {
     /// When a range that the import waits for should be asked of somebody else.
     pub(super) fn impatient_at_ms(&self) -> Option<u64> {
         match &self.ranges.front()?.state {
-            State::Asked { of } => {
+            State::Asked { of, answered: None } => {
                 let last = of.last()?;
                 Some(last.sent_at_ms.saturating_add(self.patience_ms))
             }
             // Somebody may have it by then.
             State::Missing { .. } => Some(0),
-            State::Ready { .. } => None,
+            State::Asked { .. } | State::Ready { .. } => None,
         }
     }
 
@@ -241,17 +258,26 @@ impl<B> Plan<B> {
         self.ranges.iter().position(|range| range.from == from)
     }
 
-    /// A peer answered with the first blocks of what was asked. Answers the peers
-    /// that were asked before it and are still silent.
-    pub(super) fn on_blocks(
-        &mut self,
-        order: Order,
-        blocks: Vec<B>,
-        now_ms: u64,
-    ) -> Vec<NodePublicKey> {
-        self.unload(order.peer);
+    /// An answer with so many blocks has come; whether it is a good one is being
+    /// found out, and [`Self::on_blocks`] or [`Self::on_failure`] follows.
+    pub(super) fn on_answer(&mut self, order: &Order, (blocks, bytes): (u64, u64), now_ms: u64) {
         let took_ms = now_ms.saturating_sub(order.sent_at_ms);
         self.patience_ms = (PATIENCE_FACTOR * took_ms).max(PATIENCE_MS_MIN);
+        if let Some(each) = bytes.checked_div(blocks) {
+            let wanted = ANSWER_BYTES / each.max(1);
+            self.range_blocks = wanted.clamp(1, limits::SYNC_BLOCKS_MAX);
+        }
+        let index = self.index_of(order.request.from);
+        let range = index.and_then(|index| self.ranges.get_mut(index));
+        if let Some(State::Asked { answered, .. }) = range.map(|range| &mut range.state) {
+            *answered = Some(order.peer);
+        }
+    }
+
+    /// A peer's answer, the first blocks of what was asked, is good. Answers the
+    /// peers that were asked before it and are still silent.
+    pub(super) fn on_blocks(&mut self, order: Order, blocks: Vec<B>) -> Vec<NodePublicKey> {
+        self.unload(order.peer);
         let Some(index) = self.index_of(order.request.from) else {
             return Vec::new();
         };
@@ -259,7 +285,7 @@ impl<B> Plan<B> {
         let Some(range) = self.ranges.get_mut(index) else {
             return Vec::new();
         };
-        let State::Asked { of } = &range.state else {
+        let State::Asked { of, .. } = &range.state else {
             return Vec::new();
         };
         let slower: Vec<_> = of
@@ -287,8 +313,9 @@ impl<B> Plan<B> {
         let Some(range) = index.and_then(|index| self.ranges.get_mut(index)) else {
             return;
         };
-        if let State::Asked { of } = &mut range.state {
+        if let State::Asked { of, answered } = &mut range.state {
             of.retain(|asked| asked.peer != order.peer);
+            answered.take_if(|peer| *peer == order.peer);
             if of.is_empty() {
                 let refused = vec![order.peer];
                 range.state = State::Missing { refused };
@@ -332,171 +359,4 @@ impl<B> Plan<B> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const fn peer(byte: u8) -> NodePublicKey {
-        NodePublicKey([byte; 32])
-    }
-
-    const fn source(byte: u8, height: u64) -> Source {
-        Source {
-            key: peer(byte),
-            height: Height(height),
-        }
-    }
-
-    fn heights(order: &Order) -> Vec<u64> {
-        let SyncRequest { from, count } = order.request;
-        (from.0..from.0 + count).collect()
-    }
-
-    #[test]
-    fn ranges_are_spread_over_all_peers_and_bounded() {
-        let mut plan = Plan::<u64>::new(Height(1));
-        let sources = [1, 2, 3, 4].map(|byte| source(byte, 100_000));
-        let orders = plan.orders(&sources, 0);
-        assert_eq!(orders.len(), RANGES_MAX);
-        for source in sources {
-            let asked = orders.iter().filter(|order| order.peer == source.key);
-            assert_eq!(asked.count(), 2);
-        }
-        assert!(plan.orders(&sources, 0).is_empty());
-        let alone = Plan::<u64>::new(Height(1)).orders(&sources[..1], 0);
-        assert_eq!(alone.len(), REQUESTS_PER_PEER_MAX);
-    }
-
-    #[test]
-    fn slow_peer_is_replaced_for_the_range_that_is_waited_for() {
-        let mut plan = Plan::new(Height(1));
-        let sources = [source(1, 64), source(2, 64)];
-        let orders = plan.orders(&sources, 0);
-        let [slow] = orders.as_slice() else {
-            panic!("{orders:?}");
-        };
-        assert_eq!(plan.impatient_at_ms(), Some(PATIENCE_MS_MIN));
-        assert!(plan.orders(&sources, PATIENCE_MS_MIN - 1).is_empty());
-        let again = plan.orders(&sources, PATIENCE_MS_MIN);
-        let [quick] = again.as_slice() else {
-            panic!("{again:?}");
-        };
-        assert_ne!(quick.peer, slow.peer);
-        assert_eq!(quick.request, slow.request);
-        let passed = plan.on_blocks(*quick, heights(quick), PATIENCE_MS_MIN + 5);
-        assert_eq!(passed, [slow.peer]);
-        let ready = plan.take_ready().expect("ready");
-        assert_eq!((ready.from, ready.peer), (Height(1), quick.peer));
-        // The late answer finds nothing to do.
-        assert!(plan.on_blocks(*slow, heights(slow), 20_000).is_empty());
-        assert!(plan.take_ready().is_none());
-    }
-
-    #[test]
-    fn peer_that_failed_is_not_asked_for_the_same_again_while_others_are_there() {
-        let mut plan = Plan::<u64>::new(Height(1));
-        let sources = [source(1, 10), source(2, 10)];
-        let first = plan.orders(&sources, 0);
-        plan.on_failure(first[0]);
-        let second = plan.orders(&sources, 0);
-        assert_ne!(first[0].peer, second[0].peer);
-        plan.on_failure(second[0]);
-        let third = plan.orders(&sources, 0);
-        assert_eq!(third.len(), 1, "then the first gets another chance");
-    }
-
-    #[test]
-    fn answer_cut_short_leaves_no_gap() {
-        let mut plan = Plan::new(Height(1));
-        let sources = [source(1, 64)];
-        let order = plan.orders(&sources, 0)[0];
-        plan.on_blocks(order, vec![1, 2, 3], 1);
-        let rest = plan.orders(&sources, 1);
-        assert_eq!(rest[0].request.from, Height(4));
-        assert_eq!(rest[0].request.count, 61);
-    }
-
-    #[test]
-    fn wrong_blocks_are_asked_of_others_from_the_head_on() {
-        let mut plan = Plan::new(Height(1));
-        let sources = [source(1, 200)];
-        let orders = plan.orders(&sources, 0);
-        for order in &orders {
-            plan.on_blocks(*order, heights(order), 1);
-        }
-        let taken = plan.take_ready().expect("ready");
-        plan.distrust(taken.peer, Height(3));
-        assert!(plan.take_ready().is_none());
-        let again = plan.orders(&[source(2, 200)], 2);
-        assert_eq!(again[0].request.from, Height(3));
-        assert_eq!(again[0].request.count, 62);
-        assert_eq!(again[1].request.from, Height(65));
-    }
-
-    /// Something that happens to a request under way.
-    #[derive(Clone, Copy, Debug)]
-    enum Fate {
-        Whole,
-        Short(u8),
-        Failed,
-        Wrong,
-    }
-
-    fn fates() -> impl Strategy<Value = Fate> {
-        prop_oneof![
-            6 => Just(Fate::Whole),
-            2 => (1..64u8).prop_map(Fate::Short),
-            1 => Just(Fate::Failed),
-            1 => Just(Fate::Wrong),
-        ]
-    }
-
-    proptest! {
-        /// Whatever happens to the requests, blocks come in order and the plan
-        /// ends with all of them as soon as the peers answer truly.
-        #[test]
-        fn blocks_come_in_order_without_gap_whatever_happens(
-            target in 1..1_500u64,
-            script in proptest::collection::vec((fates(), any::<u8>()), 0..80),
-        ) {
-            let sources = [source(1, target), source(2, target / 2), source(3, target)];
-            let mut plan = Plan::new(Height(1));
-            let mut head = 0;
-            let mut under_way = Vec::new();
-            let mut script = script.into_iter();
-            let mut now_ms = 0;
-            for _ in 0..10_000 {
-                now_ms += 300;
-                plan.skip_to(Height(head + 1));
-                under_way.extend(plan.orders(&sources, now_ms));
-                if under_way.is_empty() {
-                    break;
-                }
-                let (fate, pick) = script.next().unwrap_or((Fate::Whole, 0));
-                let order = under_way.remove(usize::from(pick) % under_way.len());
-                let mut blocks = heights(&order);
-                match fate {
-                    Fate::Whole => {}
-                    Fate::Short(count) => blocks.truncate(count.into()),
-                    Fate::Failed | Fate::Wrong => blocks.clear(),
-                }
-                if blocks.is_empty() {
-                    plan.on_failure(order);
-                } else {
-                    plan.on_blocks(order, blocks, now_ms);
-                }
-                while let Some(range) = plan.take_ready() {
-                    if matches!(fate, Fate::Wrong) {
-                        plan.distrust(range.peer, Height(head + 1));
-                        break;
-                    }
-                    for block in range.blocks {
-                        prop_assert!(block <= head + 1, "a gap before {block}");
-                        head = head.max(block);
-                    }
-                }
-            }
-            prop_assert_eq!(head, target);
-        }
-    }
-}
+mod tests;

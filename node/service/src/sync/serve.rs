@@ -38,12 +38,9 @@ fn certified_block(chain: &Chain, height: Height) -> Result<Option<CertifiedBloc
     if may_lack_seals && !chain.is_certified(height)? {
         return Ok(None);
     }
-    let Some(block) = chain.store.block_by_number(height)? else {
+    let Some(block) = chain.store.block_rlp(height)? else {
         return Ok(None);
     };
     let certificate = chain.store.certificate(height)?;
-    Ok(certificate.map(|certificate| CertifiedBlock {
-        block: block.sealed.encode().to_vec(),
-        certificate,
-    }))
+    Ok(certificate.map(|certificate| CertifiedBlock { block, certificate }))
 }

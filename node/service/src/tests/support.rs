@@ -108,14 +108,13 @@ pub(crate) fn config_in(folder: &Path) -> NodeConfig {
         key_file: folder.join("node.key"),
         known_nodes: folder.join("network.toml"),
         rpc: RpcSection {
-            listen: listen.listen,
             cors_origins: Vec::new(),
-            admin: None,
-            tracing: None,
+            ..RpcSection::listening_on(listen.listen)
         },
         p2p: listen,
         metrics: listen,
         consensus: ConsensusSection::default(),
+        history: Default::default(),
         log: LogSection::default(),
     }
 }

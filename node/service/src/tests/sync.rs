@@ -104,7 +104,7 @@ async fn peer_that_sends_other_blocks_than_asked_for_loses_its_link_and_nobody_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn empty_answers_and_forged_seals_cost_the_link() {
+async fn forged_seals_cost_the_link_and_empty_answers_the_next_requests() {
     let (_source_folder, source) = grown_chain(5);
     for is_empty in [true, false] {
         let node = behind();
@@ -122,12 +122,13 @@ async fn empty_answers_and_forged_seals_cost_the_link() {
         node.links.connect(node.liar(), Height(5), Box::new(answer));
         node.links.connect(key(HONEST), Height(5), honest(&source));
         assert_eq!(node.catch_up_twice().await, Height(5));
-        assert!(
-            node.links
-                .disconnected()
-                .iter()
-                .all(|peer| *peer == node.liar())
-        );
+        let disconnected = node.links.disconnected();
+        assert!(disconnected.iter().all(|peer| *peer == node.liar()));
+        // Whoever has pruned what was asked for answers so, too.
+        assert!(!is_empty || disconnected.is_empty());
+        let asked = node.links.asked();
+        let of_liar = asked.iter().filter(|(peer, _)| *peer == node.liar());
+        assert!(of_liar.count() <= 2, "those under way at once: {asked:?}");
     }
 }
 
@@ -241,7 +242,8 @@ async fn catch_up_goes_on_where_it_stopped_when_all_peers_leave_half_way() {
     node.links.connect(key(HONEST), Height(400), Box::new(half));
     node.sync.catch_up().await;
     let reached = node.chain.head().height;
-    assert_eq!(reached, Height(192));
+    // The last answer began at 190 at most.
+    assert!((190..=253).contains(&reached.0), "{reached}");
     node.links.peers.lock().clear();
     node.links.requests.lock().clear();
     node.links.connect(key(1), Height(400), honest(&source));

@@ -10,5 +10,5 @@ pub use reader::{HistoricalState, LatestState, StateReader};
 pub use root::StateRootUpdate;
 
 pub(crate) use proof::account_proof;
-pub(crate) use root::compute_root;
+pub(crate) use root::{compute_root, root_on_old_state};
 pub(crate) use trie_tables::tables_of;

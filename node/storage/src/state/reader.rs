@@ -130,12 +130,12 @@ impl View<'_> {
 
     fn account(&self, address: &Address) -> Result<Option<AccountState>, StorageError> {
         let (table, key) = (Table::Accounts, address.as_slice());
-        decode(table, key, self.get(table, key)?, encoding::read_account)
+        decode(table, key, self.row(table, key)?, encoding::read_account)
     }
 
     fn slot(&self, key: &[u8]) -> Result<U256, StorageError> {
         let table = Table::Slots;
-        Ok(decode(table, key, self.get(table, key)?, encoding::read_word)?.unwrap_or_default())
+        Ok(decode(table, key, self.row(table, key)?, encoding::read_word)?.unwrap_or_default())
     }
 
     fn code(&self, hash: &B256) -> Result<Option<Bytes>, StorageError> {

@@ -10,7 +10,7 @@ use crate::trie::{NodeChange, PartialTrie, TrieUpdate};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_rlp::Decodable;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
-use medina_types::{AccountChange, AccountState, StateChanges};
+use medina_types::{AccountChange, AccountState, Height, StateChanges};
 use std::collections::BTreeMap;
 
 /// A state root and the trie nodes that lead to it; goes back into the commit
@@ -69,6 +69,39 @@ pub(crate) fn compute_root(
         account_nodes: nodes,
         storage_nodes,
     })
+}
+
+/// The root after `changes` on top of the state after an old block, which has
+/// root `former`. Nothing can be committed there, so the nodes are not answered.
+pub(crate) fn root_on_old_state(
+    view: &View<'_>,
+    (height, former): (Height, B256),
+    changes: &StateChanges,
+) -> Result<B256, StorageError> {
+    let mut accounts = PartialTrie::new(StoredNodes::at(view, None, height)?, former);
+    let mut removed = Vec::new();
+    for (address, change) in &changes.accounts {
+        let hashed = keccak256(address);
+        let key = Nibbles::unpack(hashed);
+        let account = read_leaf(address, accounts.get(&key)?)?;
+        check_before(address, account.as_ref(), change)?;
+        let Some(after) = &change.after else {
+            removed.push(key);
+            continue;
+        };
+        let source = StoredNodes::at(view, Some(hashed), height)?;
+        let storage_root = match account {
+            Some(account) if !change.storage_wiped => account.storage_root,
+            _ => EMPTY_ROOT_HASH,
+        };
+        let mut storage = PartialTrie::new(source, storage_root);
+        apply_slots(&mut storage, address, change, change.storage_wiped)?;
+        accounts.insert(&key, &leaf(after, storage.finish().root))?;
+    }
+    for key in removed {
+        accounts.remove(&key)?;
+    }
+    Ok(accounts.finish().root)
 }
 
 fn leaf(account: &AccountState, storage_root: B256) -> Vec<u8> {

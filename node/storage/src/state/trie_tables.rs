@@ -2,12 +2,12 @@
 
 use crate::database::{View, corrupt};
 use crate::schema::Table;
-use crate::trie::NodeSource;
+use crate::trie::{NodeSource, StoredNode};
 use crate::{StorageError, keys};
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 use medina_types::Height;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Stored nodes of one trie.
 #[derive(Clone, Copy)]
@@ -43,14 +43,14 @@ impl<'a> StoredNodes<'a> {
     pub(crate) fn all_of(
         view: &View<'_>,
         owner: &B256,
-    ) -> Result<BTreeMap<Nibbles, Vec<u8>>, StorageError> {
+    ) -> Result<BTreeMap<Nibbles, Arc<[u8]>>, StorageError> {
         let table = Table::StorageTrie;
         view.scan(table, owner.as_slice())
             .map(|entry| {
                 let (key, node) = entry?;
                 let path =
                     keys::path_of(&key).ok_or_else(|| corrupt(table, &key, "no trie path"))?;
-                Ok((path, node.into_vec()))
+                Ok((path, node.into()))
             })
             .collect()
     }
@@ -65,15 +65,30 @@ pub(crate) const fn tables_of(owner: Option<&B256>) -> (Table, Table) {
 }
 
 impl NodeSource for StoredNodes<'_> {
-    fn load(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StorageError> {
+    fn load(&self, path: &Nibbles) -> Result<Option<StoredNode>, StorageError> {
         let (current, history) = tables_of(self.owner.as_ref());
         let key = keys::path(self.owner.as_ref(), path);
         if let Some(height) = self.at
             && let Some(before) = self.view.overwritten(history, &key, height)?
         {
-            return Ok((!before.is_empty()).then_some(before));
+            return Ok((!before.is_empty()).then(|| StoredNode::unchecked(before)));
         }
-        Ok(self.view.get(current, &key)?.map(|node| node.to_vec()))
+        // In memory are only nodes that we made or checked ourselves.
+        if let Some(row) = self.view.row_in_memory(current, &key) {
+            return Ok(row.map(StoredNode::checked));
+        }
+        let node = self.view.get(current, &key)?;
+        Ok(node.map(|node| StoredNode::unchecked(&*node)))
+    }
+
+    fn remember(&self, path: &Nibbles, node: &Arc<[u8]>) {
+        // Of an old block it may not be the current node.
+        if self.at.is_none() {
+            let (current, _) = tables_of(self.owner.as_ref());
+            let key = keys::path(self.owner.as_ref(), path);
+            let row = || Some(Arc::clone(node));
+            self.view.remember(current, &key, row);
+        }
     }
 
     fn damaged(&self, path: &Nibbles, reason: String) -> StorageError {

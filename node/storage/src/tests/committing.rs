@@ -30,6 +30,12 @@ fn everything_of_a_block_reads_back_after_reopening() {
         Ok(Some(prepared.block.clone()))
     );
     assert_eq!(store.block_by_hash(hash), Ok(Some(prepared.block.clone())));
+    for height in [0, 1, 2].map(Height) {
+        let block = store.block_by_number(height).unwrap().unwrap();
+        let encoded = block.sealed.encode().to_vec();
+        assert_eq!(store.block_rlp(height), Ok(Some(encoded)));
+    }
+    assert_eq!(store.block_rlp(Height(3)), Ok(None));
     assert_eq!(
         store.header_by_hash(hash),
         Ok(Some(prepared.block.header().clone()))

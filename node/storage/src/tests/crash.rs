@@ -3,7 +3,8 @@
 //! there afterwards, whole.
 
 use super::chain::{Chain, simple_model};
-use crate::{OpenOptions, StateReader, StorageError, Store, SyncMode};
+use super::pruning::assert_whole_after_a_kill;
+use crate::{Kept, OpenOptions, StateReader, StorageError, Store, SyncMode};
 use alloy_primitives::{Address, U256};
 use medina_types::Height;
 use std::io::{BufRead, BufReader};
@@ -12,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 const FOLDER: &str = "MEDINA_STORAGE_TEST_FOLDER";
 const MODE: &str = "MEDINA_STORAGE_TEST_MODE";
+const PRUNED: &str = "MEDINA_STORAGE_TEST_PRUNED";
 const BLOCKS_MAX: u64 = 1_000_000;
 
 /// The child's part; without its environment it has nothing to do.
@@ -26,15 +28,38 @@ fn child_commits_until_it_is_killed() {
     } else {
         SyncMode::Deferred
     };
+    let is_pruned = std::env::var_os(PRUNED).is_some();
     let mut chain = Chain::create(Path::new(&folder), simple_model(4, 0));
     for height in 1..BLOCKS_MAX {
         chain.extend(simple_model(4, height), &Default::default(), sync);
+        if is_pruned {
+            prune(&chain.store, height);
+        }
         println!("committed {height}.");
     }
 }
 
+/// Now and then the mark moves; between every two blocks sweeps go a step on.
+fn prune(store: &Store, height: u64) {
+    if height.is_multiple_of(5) {
+        let from = Height(height.saturating_sub(12));
+        let kept = Kept {
+            state_from: from,
+            blocks_from: from,
+        };
+        store.keep_from(kept).unwrap();
+    }
+    store.sweep_history(40).unwrap();
+    store.sweep_blocks(2).unwrap();
+}
+
 fn start_child(folder: &Path, mode: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    child_command(folder, mode).spawn().unwrap()
+}
+
+fn child_command(folder: &Path, mode: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "tests::crash::child_commits_until_it_is_killed",
             "--exact",
@@ -42,9 +67,8 @@ fn start_child(folder: &Path, mode: &str) -> Child {
         ])
         .env(FOLDER, folder)
         .env(MODE, mode)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::piped());
+    command
 }
 
 /// Reads the child's output up to the block.
@@ -100,6 +124,22 @@ fn killed_process_leaves_every_committed_block() {
             store.head().height
         );
         assert_whole(&store);
+    }
+}
+
+#[test]
+fn killed_in_the_middle_of_pruning_it_goes_on_where_it_stopped() {
+    for (mode, height) in [("synced", 31), ("deferred", 58), ("deferred", 83)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = child_command(folder.path(), mode);
+        let mut child = command.env(PRUNED, "yes").spawn().unwrap();
+        wait_for(&mut child, height);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
+        assert!(store.kept().state_from > Height(0), "{mode}");
+        assert_whole(&store);
+        assert_whole_after_a_kill(&store);
     }
 }
 

@@ -2,7 +2,7 @@
 //! state reads as it was, every old proof verifies, and nothing stale is left.
 
 use super::chain::{Chain, Model, ModelAccount, root_of, simple_model};
-use crate::database::Entry;
+use super::pruning::entries;
 use crate::schema::Table;
 use crate::{OpenOptions, StateReader, StorageError, Store, SyncMode};
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -16,7 +16,7 @@ const ACCOUNTS: u8 = 14;
 const SLOTS: u64 = 12;
 
 #[derive(Clone, Debug)]
-enum Operation {
+pub(super) enum Operation {
     SetAccount {
         account: u8,
         nonce: u64,
@@ -37,7 +37,7 @@ enum Operation {
     },
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+pub(super) fn operation() -> impl Strategy<Value = Operation> {
     let account = || 0..ACCOUNTS;
     prop_oneof![
         3 => (account(), 0_u64..4, 0_u64..4).prop_map(|(account, nonce, balance)| {
@@ -82,7 +82,7 @@ fn set_slot(account: &mut ModelAccount, index: u64, word: u64) {
     };
 }
 
-fn apply(model: &mut Model, wiped: &mut BTreeSet<Address>, operation: &Operation) {
+pub(super) fn apply(model: &mut Model, wiped: &mut BTreeSet<Address>, operation: &Operation) {
     match *operation {
         Operation::SetAccount {
             account,
@@ -121,7 +121,10 @@ fn apply(model: &mut Model, wiped: &mut BTreeSet<Address>, operation: &Operation
     }
 }
 
-fn assert_reads_as(reader: &impl StateReader, model: &Model) -> Result<(), StorageError> {
+pub(super) fn assert_reads_as(
+    reader: &impl StateReader,
+    model: &Model,
+) -> Result<(), StorageError> {
     let nobody = ModelAccount::default();
     for account in (0..ACCOUNTS).map(address) {
         let expected = model.get(&account);
@@ -141,7 +144,7 @@ fn rlp(value: &impl Encodable) -> Vec<u8> {
     alloy_rlp::encode(value)
 }
 
-fn assert_proofs_verify(store: &Store, height: Height, model: &Model) {
+pub(super) fn assert_proofs_verify(store: &Store, height: Height, model: &Model) {
     let root = store.header_by_number(height).unwrap().unwrap().state_root;
     let slots: Vec<_> = (0..SLOTS).map(slot).collect();
     for account in (0..ACCOUNTS).map(address) {
@@ -161,15 +164,6 @@ fn assert_proofs_verify(store: &Store, height: Height, model: &Model) {
             verify_proof(proof.storage_hash, key, leaf, &slot.proof).unwrap();
         }
     }
-}
-
-fn entries(store: &Store, table: Table) -> Vec<Entry> {
-    store
-        .database()
-        .view()
-        .scan(table, &[])
-        .collect::<Result<_, _>>()
-        .unwrap()
 }
 
 /// The latest state lies on the disk exactly as if it had been there from genesis.

@@ -6,3 +6,5 @@ mod corruption;
 mod crash;
 mod history;
 mod opening;
+mod pruning;
+mod rollback;

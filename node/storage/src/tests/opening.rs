@@ -143,6 +143,9 @@ fn checkpoint_opens_at_the_same_head_and_goes_its_own_way() {
     let copy = open(&path).unwrap();
     assert_eq!(copy.head(), head);
     assert_ne!(chain.store.head(), head);
+    // What was signed since is not in it, so neither is what was signed before.
+    assert_eq!(copy.consensus_record(), Ok(None));
+    assert!(chain.store.consensus_record().unwrap().is_some());
     let again = chain.store.checkpoint(&path);
     assert_eq!(again, Err(StorageError::CheckpointExists { path }));
 }

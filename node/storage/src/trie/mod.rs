@@ -8,5 +8,5 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use partial::{NodeChange, NodeSource, PartialTrie, TrieUpdate};
+pub(crate) use partial::{NodeChange, NodeSource, PartialTrie, StoredNode, TrieUpdate};
 pub(crate) use proof::prove;

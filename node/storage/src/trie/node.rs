@@ -83,6 +83,14 @@ impl Node {
             reference: Some(found),
         })
     }
+
+    /// Decodes a node whose hash is known to be the one referred to.
+    pub(crate) fn read_checked(bytes: &[u8], reference: &RlpNode) -> Result<Self, String> {
+        Ok(Self {
+            body: Body::decode(bytes)?,
+            reference: Some(reference.clone()),
+        })
+    }
 }
 
 impl Body {

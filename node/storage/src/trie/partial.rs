@@ -17,12 +17,58 @@ use super::node::{Body, Node, Slot};
 use crate::StorageError;
 use alloy_primitives::{B256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// A node as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredNode {
+    bytes: Arc<[u8]>,
+    /// Whether it is known to have the hash that its parent names.
+    is_checked: bool,
+}
+
+impl StoredNode {
+    /// A node from the disk.
+    pub(crate) fn unchecked(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            is_checked: false,
+        }
+    }
+
+    /// A node that was made or checked in this process.
+    pub(crate) const fn checked(bytes: Arc<[u8]>) -> Self {
+        Self {
+            bytes,
+            is_checked: true,
+        }
+    }
+
+    /// Its RLP.
+    pub(crate) const fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    /// Decodes it; what is not checked yet must have the hash that `reference` names.
+    pub(crate) fn read(&self, reference: &RlpNode) -> Result<Node, String> {
+        if self.is_checked {
+            Node::read_checked(&self.bytes, reference)
+        } else {
+            Node::read(&self.bytes, reference)
+        }
+    }
+}
 
 /// Where nodes are read from.
 pub(crate) trait NodeSource {
     /// The stored node at a path.
-    fn load(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StorageError>;
+    fn load(&self, path: &Nibbles) -> Result<Option<StoredNode>, StorageError>;
+
+    /// A node that was loaded proved to be the one that its parent names.
+    fn remember(&self, _path: &Nibbles, _node: &Arc<[u8]>) {}
 
     /// The error for a node that is missing or not what its parent says.
     fn damaged(&self, path: &Nibbles, reason: String) -> StorageError;
@@ -32,8 +78,8 @@ pub(crate) trait NodeSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeChange {
     pub(crate) path: Nibbles,
-    pub(crate) before: Option<Vec<u8>>,
-    pub(crate) after: Option<Vec<u8>>,
+    pub(crate) before: Option<Arc<[u8]>>,
+    pub(crate) after: Option<Arc<[u8]>>,
 }
 
 /// What an update did.
@@ -68,7 +114,7 @@ impl<S: NodeSource> PartialTrie<S> {
     }
 
     /// An empty trie in place of a stored one, whose nodes are all given.
-    pub(crate) fn emptied(source: S, former: BTreeMap<Nibbles, Vec<u8>>) -> Self {
+    pub(crate) fn emptied(source: S, former: BTreeMap<Nibbles, Arc<[u8]>>) -> Self {
         Self {
             root: Slot::Empty,
             nodes: Nodes {
@@ -162,7 +208,7 @@ impl<S: NodeSource> PartialTrie<S> {
 /// Reads nodes and remembers them as they were.
 struct Nodes<S> {
     source: S,
-    loaded: BTreeMap<Nibbles, Vec<u8>>,
+    loaded: BTreeMap<Nibbles, Arc<[u8]>>,
 }
 
 /// A subtree after an operation, and the key's former value. Without a former
@@ -172,13 +218,17 @@ type Outcome = (Slot, Option<Vec<u8>>);
 impl<S: NodeSource> Nodes<S> {
     fn resolve(&mut self, slot: &mut Slot, path: &Nibbles) -> Result<(), StorageError> {
         if let Slot::Stub(reference) = slot {
-            let bytes = self
+            let stored = self
                 .source
                 .load(path)?
                 .ok_or_else(|| self.source.damaged(path, "the node is missing".into()))?;
-            let node = Node::read(&bytes, reference)
+            let node = stored
+                .read(reference)
                 .map_err(|reason| self.source.damaged(path, reason))?;
-            self.loaded.insert(*path, bytes);
+            if !stored.is_checked {
+                self.source.remember(path, &stored.bytes);
+            }
+            self.loaded.insert(*path, stored.bytes);
             *slot = Slot::Loaded(Box::new(node));
         }
         Ok(())
@@ -363,7 +413,7 @@ fn only_child(children: &[Slot; 16]) -> Option<u8> {
 #[derive(Default)]
 struct Hashing {
     /// Changed nodes that have an entry of their own.
-    written: BTreeMap<Nibbles, Vec<u8>>,
+    written: BTreeMap<Nibbles, Arc<[u8]>>,
     /// Unchanged nodes that were read and stay.
     kept: BTreeSet<Nibbles>,
 }
@@ -385,7 +435,7 @@ impl Hashing {
         let bytes = node.body.encode(&children);
         let reference = RlpNode::from_rlp(&bytes);
         if reference.is_hash() || path.is_empty() {
-            self.written.insert(path, bytes);
+            self.written.insert(path, bytes.into());
         }
         Some(reference)
     }

@@ -1,6 +1,6 @@
 //! The nodes that prove a key's value, or that it has none.
 
-use super::node::{Body, Node, Slot};
+use super::node::{Body, Slot};
 use super::partial::NodeSource;
 use crate::StorageError;
 use alloy_primitives::{B256, Bytes};
@@ -30,12 +30,13 @@ pub(crate) fn prove(
             Slot::Loaded(node) => node.body,
             Slot::Stub(reference) => {
                 let path = key.slice(..depth);
-                let bytes = source
+                let stored = source
                     .load(&path)?
                     .ok_or_else(|| source.damaged(&path, "the node is missing".into()))?;
-                let node = Node::read(&bytes, &reference)
+                let node = stored
+                    .read(&reference)
                     .map_err(|reason| source.damaged(&path, reason))?;
-                nodes.push(bytes.into());
+                nodes.push(Bytes::copy_from_slice(stored.bytes()));
                 node.body
             }
         };

@@ -1,21 +1,21 @@
 //! The incremental trie against alloy-trie's full build and Ethereum's vectors.
 
 use super::proof::KeyProof;
-use super::{NodeSource, PartialTrie, prove};
+use super::{NodeSource, PartialTrie, StoredNode, prove};
 use crate::StorageError;
 use alloy_primitives::{B256, hex, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, HashBuilder, Nibbles, proof::verify_proof};
 use proptest::prelude::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Stored nodes of one trie in memory.
 #[derive(Clone, Default)]
-struct MemoryNodes(BTreeMap<Nibbles, Vec<u8>>);
+struct MemoryNodes(BTreeMap<Nibbles, Arc<[u8]>>);
 
 impl NodeSource for &MemoryNodes {
-    fn load(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StorageError> {
-        Ok(self.0.get(path).cloned())
+    fn load(&self, path: &Nibbles) -> Result<Option<StoredNode>, StorageError> {
+        Ok(self.0.get(path).cloned().map(StoredNode::unchecked))
     }
 
     fn damaged(&self, path: &Nibbles, reason: String) -> StorageError {
@@ -188,7 +188,7 @@ fn damaged_and_missing_nodes_are_errors() {
         let mut missing = stored.nodes.clone();
         missing.0.remove(path);
         let mut damaged = stored.nodes.clone();
-        damaged.0.insert(*path, node[1..].to_vec());
+        damaged.0.insert(*path, node[1..].into());
         for nodes in [missing, damaged] {
             let mut trie = PartialTrie::new(&nodes, stored.root());
             let read = (0..20).try_for_each(|seed| trie.get(&key(seed)).map(drop));
@@ -201,7 +201,7 @@ fn damaged_and_missing_nodes_are_errors() {
 fn update_reads_only_the_way_to_its_leaf() {
     struct Counting<'a>(&'a MemoryNodes, &'a std::cell::Cell<usize>);
     impl NodeSource for Counting<'_> {
-        fn load(&self, path: &Nibbles) -> Result<Option<Vec<u8>>, StorageError> {
+        fn load(&self, path: &Nibbles) -> Result<Option<StoredNode>, StorageError> {
             self.1.set(self.1.get() + 1);
             self.0.load(path)
         }

@@ -16,9 +16,6 @@ use std::{
 
 /// Seeds between two looks at the clock and at failures.
 const CHUNK: u64 = 500;
-/// Lines of a failing run that are printed.
-const LINES_SHOWN: usize = 400;
-
 /// Runs the consensus simulator.
 #[derive(Parser)]
 struct Arguments {
@@ -40,6 +37,9 @@ struct Arguments {
     /// Go on after a failure and list all of them, without shrinking.
     #[arg(long)]
     all: bool,
+    /// Events of a failing run that are printed, the last ones.
+    #[arg(long, default_value_t = 400)]
+    lines: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         None => vec![ConsensusEngine::Qbft, ConsensusEngine::Raft],
     };
     let is_clean = engines.into_iter().all(|engine| match arguments.seed {
-        Some(seed) => tell(engine, seed),
+        Some(seed) => tell(engine, seed, arguments.lines),
         None => campaign(engine, &arguments) || arguments.all,
     });
     if is_clean {
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 /// One seed in full; true if nothing was violated.
-fn tell(engine: ConsensusEngine, seed: u64) -> bool {
+fn tell(engine: ConsensusEngine, seed: u64, lines: usize) -> bool {
     let scenario = Scenario::from_seed(engine, seed);
     println!("{scenario}");
     match run(scenario) {
@@ -90,7 +90,7 @@ fn tell(engine: ConsensusEngine, seed: u64) -> bool {
             true
         }
         Err(violation) => {
-            explain(*violation);
+            explain(*violation, lines);
             false
         }
     }
@@ -134,7 +134,7 @@ fn campaign(engine: ConsensusEngine, arguments: &Arguments) -> bool {
             println!("{violation}");
         }
     } else if let Some(violation) = total.violations.first() {
-        explain(violation.clone());
+        explain(violation.clone(), arguments.lines);
     }
     total.violations.is_empty()
 }
@@ -168,16 +168,16 @@ fn show_progress(engine: ConsensusEngine, done: u64, all: u64, rate: f64) {
 }
 
 /// The violation, the smallest scenario that still shows it, and its last events.
-fn explain(violation: Violation) {
+fn explain(violation: Violation, lines_max: usize) {
     println!("{violation}");
     println!("shrinking ...");
     let scenario = Scenario::from_seed(violation.engine, violation.seed);
     let smallest = shrink(scenario, violation.invariant);
     let (result, lines) = run_told(smallest.clone());
     println!("\n{smallest}");
-    let skipped = lines.len().saturating_sub(LINES_SHOWN);
+    let skipped = lines.len().saturating_sub(lines_max);
     if skipped > 0 {
-        println!("(the last {LINES_SHOWN} events)");
+        println!("(the last {lines_max} events)");
     }
     for line in &lines[skipped..] {
         println!("{line}");

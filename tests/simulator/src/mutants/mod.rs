@@ -94,12 +94,19 @@ fn attacked(mutant: Mutant) -> Option<(&'static str, String)> {
 /// An engine that panics does not withstand an attack.
 fn played(attack: &Attack) -> Result<(), String> {
     let end = catch_unwind(AssertUnwindSafe(|| attack.play()));
-    end.unwrap_or_else(|_| Err("the engine panics".to_owned()))
+    end.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(text.unwrap_or_else(|| "panics".to_owned()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Enough for the defects of Raft that no attack shows.
+    const SEEDS: u64 = 50;
 
     #[test]
     fn engines_without_a_defect_withstand_every_attack() {
@@ -109,10 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn every_qbft_defect_is_shown_by_an_attack() {
+    fn every_defect_is_shown_by_an_attack_or_by_one_of_a_few_seeds() {
+        let is_missed = |mutant: Mutant| {
+            let is_raft = mutant.engine() == MutatedEngine::Raft;
+            let is_seen = attacked(mutant).is_some();
+            !is_seen && !(is_raft && simulated(mutant, SEEDS).is_some())
+        };
         let mutants = Mutant::ALL.iter().copied();
-        let qbft = mutants.filter(|mutant| mutant.engine() == MutatedEngine::Qbft);
-        let missed: Vec<_> = qbft.filter(|&mutant| attacked(mutant).is_none()).collect();
+        let missed: Vec<_> = mutants.filter(|&it| is_missed(it)).collect();
         assert!(missed.is_empty(), "{missed:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Members that go: what they still owe those who stay.
 
-use super::cluster::{Cluster, key};
+use crate::raft::trials::cluster::{Cluster, key};
 use crate::{
     Engine, Input, RaftRole,
     raft::{

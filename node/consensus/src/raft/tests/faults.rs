@@ -1,6 +1,6 @@
 //! Crashes, lost disks, dead leaders, and blocks that nobody can apply.
 
-use super::cluster::{Cluster, key};
+use crate::raft::trials::cluster::{Cluster, key};
 use crate::{Engine, Input, RaftRole};
 
 #[test]
@@ -257,7 +257,7 @@ fn invalid_block_in_the_log_is_the_same_skip_everywhere() {
     // so the fault is put into the log by a leader that dies at once.
     let leader = cluster.leader().unwrap();
     let parent = cluster.nodes[leader].chain.last().unwrap().clone();
-    let bad = super::cluster::block(&parent, 1, false);
+    let bad = crate::raft::trials::cluster::block(&parent, 1, false);
     let engine = cluster.nodes[leader].engine.as_mut().unwrap();
     let data = crate::raft::messages::block_entry(&bad);
     let node = engine.node.as_mut().unwrap();

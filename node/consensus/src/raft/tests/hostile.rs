@@ -1,6 +1,6 @@
 //! Bytes and messages from peers that do not follow the rules.
 
-use super::cluster::{Cluster, key, raft_bytes};
+use crate::raft::trials::cluster::{Cluster, key, raft_bytes};
 use crate::{
     Input,
     raft::{

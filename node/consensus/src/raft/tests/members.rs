@@ -1,6 +1,6 @@
 //! The group follows the validator set.
 
-use super::cluster::{Cluster, key};
+use crate::raft::trials::cluster::{Cluster, key};
 use crate::{Engine, RaftRole};
 
 fn members(cluster: &Cluster, index: usize) -> Vec<(usize, bool)> {
@@ -66,6 +66,22 @@ fn live_leader_that_leaves_the_set_hands_over_and_is_removed() {
     assert_eq!(cluster.role(leader), RaftRole::Outside);
     cluster.mint_until(20, 5_000);
     cluster.assert_all_equal(&rest);
+}
+
+/// What the others sealed meanwhile certifies the leader's block at once, and
+/// the change of the group puts a record into the same orders.
+#[test]
+fn certificate_goes_to_the_disk_before_a_record_that_names_its_block_no_longer() {
+    let mut cluster = Cluster::started(4, &[0, 1, 2, 3]);
+    cluster.mint_until(3, 2_000);
+    let leader = cluster.leader().unwrap();
+    let other = (leader + 1) % 4;
+    cluster.commit_ms.insert(leader, 30);
+    let rest: Vec<_> = (0..4).filter(|index| *index != other).collect();
+    cluster.sets.insert(5, rest.clone());
+    // The cluster watches the orders of every input.
+    cluster.mint_until(10, 5_000);
+    assert_eq!(members(&cluster, leader), voters(&rest));
 }
 
 #[test]

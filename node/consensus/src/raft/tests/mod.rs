@@ -1,6 +1,5 @@
 //! Stories of whole groups, and what a single engine must never do.
 
-mod cluster;
 mod departures;
 mod faults;
 mod hostile;

@@ -1,6 +1,8 @@
 //! Attacks on one engine: each plays an adversary, or bad luck, that the engine
 //! must withstand, and says what it did if it does not.
 //!
+//! Those on Raft, which need its inside, are the consensus crate's own trials.
+//!
 //! They are the harness's second detector, for what the made-up network shows
 //! seldom or never. Without a mutant all of them are withstood.
 
@@ -10,6 +12,8 @@ mod proposals;
 mod restarts;
 mod rounds;
 mod votes;
+
+use medina_consensus::raft::trials::{self, Trial};
 
 /// What the engine did wrong, or nothing.
 pub(super) type Verdict = Result<(), String>;
@@ -44,7 +48,12 @@ pub fn all() -> Vec<Attack> {
         limits::ATTACKS,
     ];
     let attack = |(name, play): &(&'static str, fn() -> Verdict)| Attack { name, play: *play };
-    parts.into_iter().flatten().map(attack).collect()
+    let trial = |trial: Trial| Attack {
+        name: trial.name,
+        play: trial.play,
+    };
+    let qbft = parts.into_iter().flatten().map(attack);
+    qbft.chain(trials::all().into_iter().map(trial)).collect()
 }
 
 /// Attacks of one file: name and play.
