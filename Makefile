@@ -35,6 +35,8 @@ help:
 	@echo "make measure WHAT='outage --seconds 60'  a figure of docs/reliability.md"
 	@echo "make reference  the QBFT engine against its specification [PAIRS=1000000]"
 	@echo "make ethereum-tests [TESTS=PATH]  public BlockchainTests through our block import"
+	@echo "make rpc-compat [CASES=PATH]  public JSON-RPC cases against the production server"
+	@echo "make fuzz-rpc [MINUTES=10] [RPC=URL]  a fuzzer on the RPC port of a network of its own"
 	@echo "make contracts  compiles the Solidity sources again (needs Node)"
 	@echo "make analyse-contracts  runs Slither over them (needs Node and Python); every finding has an answer"
 
@@ -109,3 +111,14 @@ reference: setup
 ethereum-tests: setup
 	cargo build --workspace --bin ethereum-tests
 	@"$(TARGET_DIR)/debug/ethereum-tests" $(or $(TESTS),tests/executable_specification/blocks)
+
+# A folder of request and response cases of the public suite.
+.PHONY: rpc-compat
+rpc-compat: setup
+	cargo build --workspace --bin rpc-compat
+	@"$(TARGET_DIR)/debug/rpc-compat" $(or $(CASES),../shared/rpc/tests)
+
+.PHONY: fuzz-rpc
+fuzz-rpc: setup
+	cargo build --workspace --bin medina --bin medina-fuzz-rpc
+	@"$(TARGET_DIR)/debug/medina-fuzz-rpc" --minutes $(or $(MINUTES),10) $(if $(RPC),--rpc '$(RPC)')

@@ -488,8 +488,8 @@ async fn bad_arguments_show_what_was_expected() {
         ("dev --rpc-port 99999", "99999 is not in 0..=65535"),
         ("market buy one", "'one' for '<LISTING>'"),
         (
-            "market list --resource 0x12 --property a --price 1",
-            "'0x12' for '--resource <ID>'",
+            "market list --resource 0x12 --property a --price much",
+            "'much' for '--price <TOKENS>'",
         ),
         ("sensor register --property a", "--device-key <FILE>"),
     ] {

@@ -5,11 +5,10 @@
 //! looks them up, so that all nodes of the network come to the same root. Nobody
 //! else brings an [`EditedBlocks`] along: to every other node extra data says nothing.
 
-use crate::{BlockState, ExecutionError, Executor, StateFailure};
+use crate::{BlockState, ExecutionError, Executor, StateFailure, state::bytecode};
 use alloy_primitives::{Address, Bytes, U256};
 use revm::{
     Database as _,
-    bytecode::Bytecode,
     state::{Account, AccountInfo, AccountStatus, EvmState, EvmStorageSlot},
 };
 use std::{fmt, sync::Arc};
@@ -83,7 +82,7 @@ fn make(state: &mut BlockState<'_>, edit: &StateEdit) -> Result<(), StateFailure
         AccountEdit::Balance(balance) => info.balance = *balance,
         AccountEdit::Nonce(nonce) => info.nonce = *nonce,
         AccountEdit::Code(code) => {
-            let code = Bytecode::new_raw(code.clone());
+            let code = bytecode(code.clone());
             info = AccountInfo {
                 code_hash: code.hash_slow(),
                 code: Some(code),
@@ -175,6 +174,13 @@ mod tests {
             .collect();
         let [zero, one, two, five] = [0, 1, 2, 5].map(U256::from);
         assert_eq!(slots, [(one, one, zero), (two, zero, five)]);
+        assert_eq!(changes.codes[&keccak256(&code)], code);
+    }
+
+    #[test]
+    fn code_that_only_begins_like_a_delegation_is_taken_as_it_is() {
+        let code = Bytes::from_static(&[0xef, 0x01, 0x00, 0x07]);
+        let changes = changed(&[(OWNER, AccountEdit::Code(code.clone()))]);
         assert_eq!(changes.codes[&keccak256(&code)], code);
     }
 

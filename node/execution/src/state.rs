@@ -308,10 +308,7 @@ impl<'a> BlockState<'a> {
     /// Keeps a code under its hash, and answers the hash.
     pub fn remember_code(&mut self, code: Bytes) -> B256 {
         let hash = alloy_primitives::keccak256(&code);
-        // What only begins like a delegation (EIP-7702) is code like any other.
-        let known = Bytecode::new_raw_checked(code.clone());
-        let code = known.unwrap_or_else(|_| Bytecode::new_legacy(code));
-        self.new_codes.insert(hash, code);
+        self.new_codes.insert(hash, bytecode(code));
         hash
     }
 
@@ -370,6 +367,13 @@ impl<'a> BlockState<'a> {
         }
         Ok(changes)
     }
+}
+
+/// A code for the machine. What only begins like a delegation (EIP-7702) is code
+/// like any other.
+pub(crate) fn bytecode(code: Bytes) -> Bytecode {
+    let known = Bytecode::new_raw_checked(code.clone());
+    known.unwrap_or_else(|_| Bytecode::new_legacy(code))
 }
 
 fn state_of(info: &AccountInfo) -> AccountState {
@@ -462,7 +466,7 @@ impl Database for BlockState<'_> {
             return Ok(code);
         }
         // A code that the store lacks is not remembered: it may come with the next block.
-        let Some(code) = self.below.code(hash)?.map(Bytecode::new_raw) else {
+        let Some(code) = self.below.code(hash)?.map(bytecode) else {
             return Ok(Bytecode::default());
         };
         self.codes.insert(hash, code.clone());
@@ -517,8 +521,9 @@ mod tests {
             })
         }
 
-        fn code(&self, _hash: B256) -> Result<Option<Bytes>, StorageError> {
-            Ok(None)
+        fn code(&self, hash: B256) -> Result<Option<Bytes>, StorageError> {
+            let is_odd = hash == B256::repeat_byte(0xef);
+            Ok(is_odd.then(|| Bytes::from_static(&[0xef, 0x01, 0x00, 0x07])))
         }
 
         fn block_hash(&self, _number: u64) -> Result<Option<B256>, StorageError> {
@@ -528,6 +533,12 @@ mod tests {
 
     fn state() -> BlockState<'static> {
         BlockState::new(&Below, &Arc::default())
+    }
+
+    #[test]
+    fn stored_code_that_only_begins_like_a_delegation_is_read_as_it_is() {
+        let code = state().code_by_hash(B256::repeat_byte(0xef)).unwrap();
+        assert_eq!(code.original_byte_slice(), [0xef, 0x01, 0x00, 0x07]);
     }
 
     fn touched(

@@ -7,12 +7,15 @@ use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use common::{COUNTER, LOOPER, REVERTER, account, init_code};
 use medina_execution::{
-    AccountOverride, CallEnvironment, CallRequest, CallStatus, ExecutionError, Executor,
-    TransactionRefused,
+    AccountOverride, BlockToSimulate, CallEnvironment, CallRequest, CallStatus, ExecutionError,
+    Executor, Simulation, SimulationBounds, SimulationError, TransactionRefused,
 };
 use medina_storage::{StateReader, StorageError};
 use medina_types::{AccountState, limits};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 const CALLER: Address = Address::repeat_byte(1);
 const COUNTER_AT: Address = Address::repeat_byte(2);
@@ -420,4 +423,50 @@ fn sender_with_code_may_call_and_authorizations_are_applied() {
     };
     let outcome = executor.call(&memory(), environment(), &delegated).unwrap();
     assert_eq!(outcome.status, CallStatus::Revert);
+}
+
+#[test]
+fn simulation_ends_when_its_calls_return_too_much() {
+    let chain = common::Chain::new(common::free());
+    // Returns 64 KiB of nothing.
+    let at = Address::repeat_byte(0x64);
+    let code = Bytes::from_static(&hex!("620100005ff3"));
+    let pretended = AccountOverride {
+        code: Some(code),
+        ..AccountOverride::default()
+    };
+    let simulate = |calls: usize| {
+        let call = CallRequest {
+            to: Some(at),
+            gas: Some(100_000),
+            ..CallRequest::default()
+        };
+        let mut block = BlockToSimulate {
+            calls: vec![call; calls],
+            ..BlockToSimulate::default()
+        };
+        block.accounts.insert(at, pretended.clone());
+        let simulation = Simulation {
+            blocks: vec![block],
+            ..Simulation::default()
+        };
+        let bounds = SimulationBounds {
+            deadline: Instant::now() + Duration::from_secs(60),
+            gas: limits::RPC_CALL_GAS_MAX,
+            bytes_max: 4 * 65_536,
+        };
+        let base = chain.store.head().height;
+        chain
+            .executor
+            .simulate(&chain.store, base, &simulation, bounds)
+    };
+    let within = simulate(4).unwrap();
+    assert!(
+        within[0]
+            .calls
+            .iter()
+            .all(|call| call.outcome.output.len() == 65_536)
+    );
+    let beyond = simulate(5).unwrap_err();
+    assert!(matches!(beyond, SimulationError::TooLarge(_)), "{beyond}");
 }

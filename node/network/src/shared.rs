@@ -275,6 +275,16 @@ impl PeerTable {
         until.is_some_and(|until| until > now)
     }
 
+    /// Whether another dial to this peer came through a moment ago: one that hung
+    /// beside it (see `dialing`) must not replace its link.
+    pub(crate) fn was_just_dialled(&self, key: &NodePublicKey, now: Instant) -> bool {
+        let is_fresh = |link: &Link| {
+            link.is_dialer && now.saturating_duration_since(link.since) < SIMULTANEOUS_DIAL
+        };
+        let peer = self.peers.get(key);
+        peer.is_some_and(|peer| peer.links.iter().any(is_fresh))
+    }
+
     /// Whether a ready link to this peer exists.
     pub(crate) fn is_connected(&self, key: &NodePublicKey) -> bool {
         self.peers
@@ -338,6 +348,38 @@ impl PeerTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::links::channel;
+
+    fn link(number: usize, is_dialer: bool, since: Instant) -> Link {
+        Link {
+            connection: ConnectionId::new_unchecked(number),
+            address: None,
+            is_dialer,
+            since,
+            consensus: channel(1).0,
+            bulk: channel(1).0,
+            close: CloseSignal::new().0,
+        }
+    }
+
+    #[test]
+    fn dial_that_hung_is_superfluous_for_a_moment_after_another_came_through() {
+        let (key, start) = (NodePublicKey([7; 32]), Instant::now());
+        let later = start + SIMULTANEOUS_DIAL;
+        let status = PeerStatus::new(Default::default(), Default::default(), Default::default());
+        let mut table = PeerTable::default();
+        assert!(!table.was_just_dialled(&key, start));
+        table.add_link(key, link(1, false, start), status, start);
+        assert!(!table.was_just_dialled(&key, start), "the peer dialled");
+        table.add_link(key, link(2, true, start), status, start);
+        assert!(table.was_just_dialled(&key, start));
+        assert!(
+            !table.was_just_dialled(&key, later),
+            "a restart is heard of"
+        );
+        table.remove_link(&key, ConnectionId::new_unchecked(2));
+        assert!(!table.was_just_dialled(&key, start));
+    }
 
     #[test]
     fn two_nodes_with_one_key_are_named_once_and_a_restart_is_not() {

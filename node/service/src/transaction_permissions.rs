@@ -10,13 +10,18 @@ use medina_execution::{ExecutionError, Executor};
 use medina_pool::Admission;
 use medina_storage::Store;
 use medina_types::{PermissionMode, RecoveredTransaction, Transaction};
-use std::sync::Arc;
-use tokio::sync::watch;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::MissedTickBehavior};
 use tracing::{info, warn};
 
 /// Waiting transactions that are looked at again after a change of permissions:
 /// all of them, as the pool holds fewer.
 const TRANSACTIONS_RECHECKED_MAX: usize = 1 << 20;
+
+/// Permissions end with time, too, since ids expire, and a transaction may come in
+/// while the block that refuses it is committed: how often all are looked at again
+/// although no block changed who may transact.
+const RECHECK_PERIOD: Duration = Duration::from_secs(60);
 
 /// The pool's door.
 pub(crate) struct TransactionPermissions {
@@ -111,20 +116,24 @@ fn judge(
 }
 
 /// Drops waiting transactions whose senders have lost their permission, whenever a
-/// block has changed who has one.
+/// block has changed who has one, and now and then: who never builds a block would
+/// else keep them, and announce them, for good.
 pub(crate) async fn recheck(chain: Chain, mut stop: watch::Receiver<bool>) {
     if chain.spec.permissions == PermissionMode::Open {
         return;
     }
     let mut height = chain.watch_height();
     let mut seen = chain.permissions.changes();
+    let mut tick = tokio::time::interval(RECHECK_PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let is_time = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            Ok(()) = height.changed() => {}
-        }
+            _ = tick.tick() => true,
+            Ok(()) = height.changed() => false,
+        };
         let now = chain.permissions.changes();
-        if now == seen {
+        if now == seen && !is_time {
             continue;
         }
         seen = now;
@@ -160,5 +169,55 @@ fn drop_refused(chain: &Chain) {
             dropped,
             "waiting transactions whose senders may not transact any more"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chain::HeadAccounts, tests::support};
+    use alloy_consensus::{SignableTransaction as _, TxLegacy};
+    use alloy_primitives::{B256, TxKind};
+    use alloy_signer::SignerSync as _;
+    use alloy_signer_local::PrivateKeySigner;
+    use medina_pool::Origin;
+    use medina_types::ChainSpec;
+
+    fn of_a_stranger(chain_id: u64) -> RecoveredTransaction {
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(9)).unwrap();
+        let plain = TxLegacy {
+            chain_id: Some(chain_id),
+            gas_limit: 21_000,
+            to: TxKind::Call(Address::repeat_byte(7)),
+            ..TxLegacy::default()
+        };
+        let signature = signer.sign_hash_sync(&plain.signature_hash()).unwrap();
+        let transaction: Transaction = plain.into_signed(signature).into();
+        RecoveredTransaction::new_unchecked(transaction, signer.address())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_may_not_run_any_more_is_dropped_though_no_block_changed_permissions() {
+        let (_folder, open) = support::chain();
+        let spec = ChainSpec {
+            permissions: PermissionMode::Enforced,
+            ..ChainSpec::clone(&open.spec)
+        };
+        // Its pool has no door, as if the sender's id had expired since.
+        let chain = support::chain_on(&spec, open.store.clone());
+        let waiting = of_a_stranger(spec.chain_id);
+        let accounts = HeadAccounts(&chain.store);
+        let added = chain.pool.add(&accounts, waiting, 0, Origin::Local);
+        added.unwrap();
+        let (_stop, stopping) = watch::channel(false);
+        let rechecking = tokio::spawn(recheck(chain.clone(), stopping));
+        let dropped = async {
+            while !chain.pool.hashes(1).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(60), dropped).await;
+        in_time.expect("it is dropped");
+        rechecking.abort();
     }
 }

@@ -329,7 +329,10 @@ impl Batch<'_> {
             return Ok(db.write_opt(self.batch, &options)?);
         }
         rows.begin_change();
-        db.write_opt(self.batch, &options)?;
+        if let Err(error) = db.write_opt(self.batch, &options) {
+            rows.fail_change();
+            return Err(error.into());
+        }
         if self.is_past_rows {
             rows.forget();
         }

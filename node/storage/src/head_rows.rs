@@ -99,10 +99,16 @@ impl HeadRows {
     }
 
     /// From here on nobody is answered, until [`Self::end_change`]. There is one
-    /// writer at a time; if it fails on the way, the rows stay silent for good.
+    /// writer at a time.
     pub(crate) fn begin_change(&self) {
-        let before = self.version.fetch_add(1, Ordering::SeqCst);
-        debug_assert!(before.is_multiple_of(2), "one writer at a time");
+        // Odd already after a change that failed.
+        self.version.fetch_or(1, Ordering::SeqCst);
+    }
+
+    /// The write failed, and whoever knows what is on the disk: nobody is answered
+    /// until another one succeeds, and then not from what was before.
+    pub(crate) fn fail_change(&self) {
+        self.forget();
     }
 
     /// The database holds these rows now.
@@ -224,6 +230,23 @@ mod tests {
         rows.end_change(Vec::new());
         let after = rows.version().unwrap();
         assert_eq!(rows.get(after, TABLE, &[3]), None);
+    }
+
+    #[test]
+    fn failed_commit_leaves_nothing_behind_for_those_after_it() {
+        let rows = HeadRows::default();
+        let before = rows.version().unwrap();
+        rows.remember(before, TABLE, &[1], row(1));
+        rows.begin_change();
+        rows.fail_change();
+        assert_eq!(rows.version(), None);
+        rows.begin_change();
+        assert_eq!(rows.version(), None, "silent while the next one writes");
+        rows.end_change(vec![(TABLE, [2].into(), row(2))]);
+        let after = rows.version().unwrap();
+        assert_eq!(rows.get(after, TABLE, &[1]), None);
+        assert_eq!(rows.get(after, TABLE, &[2]), Some(row(2)));
+        assert_eq!(rows.get(before, TABLE, &[2]), None);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! What is checked before a call runs, and in which order, is geth's, so that a
 //! call with two faults is refused for the same one.
 
-use super::{SimulatedCall, SimulationBounds, SimulationError, transfers::Transfers, unsigned};
+use super::{
+    Left, SimulatedCall, SimulationBounds, SimulationError, transfers::Transfers, unsigned,
+};
 use crate::{
     CallRequest, ExecutionError, TransactionRefused,
     block_execution::BlockExecution,
@@ -42,24 +44,26 @@ struct Prepared {
 }
 
 impl Calls<'_> {
-    /// Runs them all; `gas_left` is what every call of the simulation may use yet.
+    /// Runs them all; `left` is what the calls of the simulation may use yet.
     pub(super) fn run<'s>(
         &self,
         mut execution: BlockExecution<'s>,
         calls: &[CallRequest],
-        gas_left: &mut u64,
+        left: &mut Left,
     ) -> Result<Ran<'s>, SimulationError> {
         let mut transactions = Vec::with_capacity(calls.len());
         let mut senders = Vec::with_capacity(calls.len());
         let mut outcomes = Vec::with_capacity(calls.len());
         let mut logs_before = 0;
         for request in calls {
-            let prepared = self.prepare(&mut execution, request, *gas_left)?;
+            let prepared = self.prepare(&mut execution, request, left.gas)?;
             senders.push(prepared.environment.caller);
             transactions.push(prepared.transaction.clone());
             let outcome;
             (execution, outcome) = self.run_one(execution, prepared, logs_before)?;
-            *gas_left = gas_left.saturating_sub(outcome.outcome.gas_used);
+            left.gas = left.gas.saturating_sub(outcome.outcome.gas_used);
+            let bytes = left.bytes.checked_sub(outcome.outcome.output.len());
+            left.bytes = bytes.ok_or(SimulationError::TooLarge(self.bounds.bytes_max))?;
             logs_before += outcome.outcome.logs.len() as u64;
             outcomes.push(outcome);
         }

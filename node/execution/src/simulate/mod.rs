@@ -100,7 +100,7 @@ pub struct SimulationBounds {
     pub deadline: Instant,
     /// Gas of all calls of all blocks together; a call that wants more gets what is left.
     pub gas: u64,
-    /// Bytes that logs may take.
+    /// Bytes that the logs of one call may take, and what all calls return.
     pub bytes_max: usize,
 }
 
@@ -179,8 +179,8 @@ pub enum SimulationError {
     /// The time was over.
     #[error("execution aborted (timeout)")]
     Timeout,
-    /// Logs take more memory than they may.
-    #[error("logs of the simulation exceed {0} bytes")]
+    /// Logs or returned data take more memory than they may.
+    #[error("logs or output of the simulation exceed {0} bytes")]
     TooLarge(usize),
     /// This node cannot execute it.
     #[error(transparent)]
@@ -228,7 +228,10 @@ impl Executor {
             base,
             simulation,
             bounds,
-            gas_left: bounds.gas,
+            left: Left {
+                gas: bounds.gas,
+                bytes: bounds.bytes_max,
+            },
         };
         let mut parent = SealedHeader::new(header);
         let mut blocks = Vec::with_capacity(plan.len());
@@ -263,8 +266,14 @@ struct Run<'a> {
     base: Height,
     simulation: &'a Simulation,
     bounds: SimulationBounds,
-    /// Gas that all further calls may use together.
-    gas_left: u64,
+    left: Left,
+}
+
+/// What all further calls may use together.
+struct Left {
+    gas: u64,
+    /// Of returned data.
+    bytes: usize,
 }
 
 impl<'a> Run<'a> {
@@ -294,7 +303,7 @@ impl<'a> Run<'a> {
         };
         let (transactions, senders, outcomes);
         (execution, transactions, senders, outcomes) =
-            calls.run(execution, planned.calls, &mut self.gas_left)?;
+            calls.run(execution, planned.calls, &mut self.left)?;
         execution.pay_miner(executor.reward_before_paris(header.number))?;
         let (executed, state) = execution.close(planned.withdrawals)?;
         header.state_root = self.store.state_root_on(self.base, &executed.changes)?;

@@ -25,6 +25,9 @@ enum Refusal {
     /// It misbehaved a moment ago.
     #[error("peer is kept away for a while after an offence")]
     CoolingDown,
+    /// Another of several dials came through first.
+    #[error("another dial of this peer came through first")]
+    Superfluous,
 }
 
 /// The gate and the direct links.
@@ -45,6 +48,9 @@ impl Links {
         is_dialer: bool,
     ) -> Result<LinkHandler, ConnectionDenied> {
         let key = self.admit(peer, address).map_err(ConnectionDenied::new)?;
+        if is_dialer && self.shared.table().was_just_dialled(&key, Instant::now()) {
+            return Err(ConnectionDenied::new(Refusal::Superfluous));
+        }
         let (sender, reports) = handler::reports();
         let address = socket_address(address);
         let supervisor = Supervisor::new(

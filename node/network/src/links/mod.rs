@@ -11,6 +11,8 @@ mod streams;
 mod supervisor;
 
 pub(crate) use behaviour::{Links, socket_address};
+#[cfg(test)]
+pub(crate) use queue::channel;
 pub(crate) use queue::{CloseSignal, OutboundFrame, OutboundQueue};
 
 use libp2p::StreamProtocol;

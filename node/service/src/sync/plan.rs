@@ -132,8 +132,17 @@ impl<B> Plan<B> {
     pub(super) fn orders(&mut self, sources: &[Source], now_ms: u64) -> Vec<Order> {
         let mut orders = Vec::new();
         self.extend(sources);
+        let is_busy = |range: &Range<B>| !matches!(range.state, State::Missing { .. });
+        let mut busy = self.ranges.iter().filter(|range| is_busy(range)).count();
         for index in 0..self.ranges.len() {
-            orders.extend(self.ask(index, sources, now_ms));
+            // Answers cut short leave further ranges behind, for later; what the
+            // import waits for is asked of somebody in any case.
+            if busy >= RANGES_MAX && index > 0 {
+                break;
+            }
+            let order = self.ask(index, sources, now_ms);
+            busy += usize::from(order.is_some());
+            orders.extend(order);
         }
         orders.extend(self.hedge(sources, now_ms));
         orders

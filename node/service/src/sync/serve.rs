@@ -17,7 +17,8 @@ pub(crate) fn serve(chain: &Chain, request: SyncRequest) -> SyncResponse {
     for height in (request.from.0..request.from.0.saturating_add(count)).map(Height) {
         let certified = match certified_block(chain, height) {
             Ok(Some(certified)) => certified,
-            Ok(None) => break,
+            // A peer may ask for what is pruned as often as it likes.
+            Ok(None) | Err(StorageError::BlockPruned { .. }) => break,
             Err(error) => {
                 warn!(%height, %error, "cannot read a block that a peer asked for");
                 break;

@@ -139,6 +139,33 @@ fn peer_whose_answer_is_being_checked_is_not_replaced() {
     assert_ne!(again[0].peer, order.peer);
 }
 
+#[test]
+fn answers_cut_short_do_not_fill_the_memory_while_the_import_waits() {
+    let sources = [1, 2, 3, 4, 5].map(|byte| source(byte, 100_000));
+    let mut plan = Plan::new(Height(1));
+    let mut next = 1;
+    // Small blocks first, so that ranges are long.
+    for order in plan.orders(&sources, 0) {
+        plan.on_answer(&order, (2, 2), 1);
+        plan.on_blocks(order, heights(&order));
+        next = next.max(order.request.from.0 + order.request.count);
+    }
+    while plan.take_ready().is_some() {}
+    let mut answers = 0;
+    for round in 0..200 {
+        // Nothing is imported, and blocks are so large that one fills an answer.
+        for order in plan.orders(&sources, round) {
+            assert!(order.request.from.0 >= next);
+            plan.on_answer(&order, (1, 8 * ANSWER_BYTES), round);
+            plan.on_blocks(order, vec![order.request.from.0]);
+            answers += 1;
+        }
+    }
+    assert_eq!(answers, RANGES_MAX);
+    assert!(plan.take_ready().is_some());
+    assert!(!plan.orders(&sources, 300).is_empty(), "there is room");
+}
+
 /// Something that happens to a request under way.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
