@@ -106,6 +106,10 @@ async fn pruned_node_answers_for_what_it_keeps_and_says_what_it_has_pruned() {
         let block = network.call(1, "eth_getBlockByNumber", block).await;
         assert_eq!(block["transactions"].as_array().map(Vec::len), Some(1));
     }
+    let capabilities = network.call(1, "eth_capabilities", json!([])).await;
+    let oldest = |of: &str| number(&capabilities[of]["oldestBlock"]);
+    assert_eq!([oldest("state"), oldest("stateproofs")], [first, first]);
+    assert_eq!([oldest("blocks"), oldest("receipts")], [0, 0]);
     // It goes on validating, and its head is whole.
     network.kill(2);
     pay(&network, 10).await;

@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, U64, U256};
 use alloy_rpc_types_eth::{SyncInfo, SyncStatus};
 use jsonrpsee::server::RegisterMethodError;
+use medina_types::Height;
 use serde_json::{Value, json};
 
 use crate::{
@@ -56,17 +57,18 @@ fn coinbase(context: &Context, _: &mut Arguments) -> Answer<Address> {
         .ok_or_else(|| server("this node is no validator of the current set: nobody is paid"))
 }
 
-/// Which history this node can answer for: all of it.
+/// Which history this node can answer for: all of it, or what pruning has left.
 fn capabilities(context: &Context, _: &mut Arguments) -> Answer<Value> {
-    let head = context.head();
-    let all = json!({ "disabled": false, "oldestBlock": "0x0" });
+    let (head, kept) = (context.head(), context.store().kept());
+    let from = |oldest: Height| json!({ "disabled": false, "oldestBlock": U64::from(oldest.0) });
+    let (states, blocks) = (from(kept.state_from), from(kept.blocks_from));
     Ok(json!({
         "head": { "number": U64::from(head.height.0), "hash": head.hash },
-        "state": all,
-        "tx": all,
-        "logs": all,
-        "receipts": all,
-        "blocks": all,
-        "stateproofs": all,
+        "state": states,
+        "tx": blocks,
+        "logs": blocks,
+        "receipts": blocks,
+        "blocks": blocks,
+        "stateproofs": states,
     }))
 }
