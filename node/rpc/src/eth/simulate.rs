@@ -252,8 +252,7 @@ const fn refused(reason: &TransactionRefused) -> i32 {
         Refused::InsufficientFunds { .. } => -38014,
         Refused::SenderHasCode(_) => -38024,
         Refused::InitCodeTooLarge { .. } => -38025,
-        // geth says internal error of the second, which is as much the caller's.
-        Refused::TipAboveFee(_) | Refused::NonceExhausted(_) => -32602,
+        Refused::TipAboveFee(_) => -32602,
         _ => -32603,
     }
 }
