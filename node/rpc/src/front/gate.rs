@@ -36,6 +36,8 @@ const LARGE_BYTES_MAX: usize = 512 * 1024 * 1024;
 const LARGE_BYTES_MIN: usize = 64 * 1024;
 /// How many times too large a request may be and still be heard to its end.
 const HEARD_OUT: usize = 4;
+/// How long one that is too large is listened to after it was refused.
+const LISTEN_TO_REFUSED_MAX: Duration = Duration::from_secs(5);
 /// Unit in which they are counted.
 const LARGE_UNIT: usize = 1_024;
 /// Header that carries an API key.
@@ -310,12 +312,13 @@ impl Rules {
     async fn read(&self, request: HttpRequest) -> Result<(HttpRequest, Bytes), Refused> {
         let (parts, body) = request.into_parts();
         let max = self.request_bytes_max as usize;
-        let read = tokio::time::timeout(self.body_timeout, read_body(body, max));
         if told_bytes(&parts.headers).is_some_and(|told| told > max) {
             // The answer is certain, but many clients listen only once all is said.
-            tokio::spawn(read);
+            let listen = self.body_timeout.min(LISTEN_TO_REFUSED_MAX);
+            tokio::spawn(tokio::time::timeout(listen, read_body(body, max)));
             return Err(Box::new(response::too_large(self.request_bytes_max)));
         }
+        let read = tokio::time::timeout(self.body_timeout, read_body(body, max));
         match read.await {
             Ok(Ok(Some(bytes))) => {
                 let bytes = Bytes::from(bytes);
