@@ -288,7 +288,9 @@ async fn filters(checked: &mut Checked, filled: &Filled) {
     let by_block = json!({ "blockHash": logs[0]["blockHash"] });
     checked.ask("eth_getLogs", json!([by_block])).await;
     // Of all contracts, so that it has news: an empty list fits two of the document's alternatives.
-    let of_logs = checked.ask("eth_newFilter", json!([{}])).await;
+    let of_logs = checked
+        .ask("eth_newFilter", json!([{ "fromBlock": "earliest" }]))
+        .await;
     let of_blocks = checked.ask("eth_newBlockFilter", json!([])).await;
     let of_pending = checked
         .ask("eth_newPendingTransactionFilter", json!([]))
