@@ -10,11 +10,11 @@ use crate::{
 use libp2p::{PeerId, gossipsub::TopicHash, swarm::ConnectionId};
 use medina_types::{
     NodePublicKey, limits,
-    wire::{PeerStatus, SyncRequest, SyncResponse},
+    wire::{Hello, PeerStatus, SyncRequest, SyncResponse},
 };
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,14 +28,13 @@ const SIMULTANEOUS_DIAL: Duration = Duration::from_secs(5);
 /// A stranger is named in the log once in this time.
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A peer that replaces its connection this often within [`TWINS_WINDOW`] is
-/// two nodes with one key: each of them wins for a moment.
-const TWINS_REPLACEMENTS: u32 = 4;
+/// Processes of a peer remembered after another took their place.
+const FORMER_PROCESSES_MAX: usize = 8;
 
-/// Time in which they count.
-const TWINS_WINDOW: Duration = Duration::from_secs(60);
+/// Two nodes with one key are named in the log once in this time.
+const TWINS_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Strangers remembered for that.
+/// Strangers remembered for [`REFUSAL_LOG_INTERVAL`].
 const REFUSALS_REMEMBERED_MAX: usize = 1_024;
 
 /// Orders to the driver.
@@ -57,6 +56,7 @@ pub(crate) enum Command {
 /// Shared by driver, handles and supervisors.
 pub(crate) struct Shared {
     pub(crate) own_key: NodePublicKey,
+    process: u64,
     pub(crate) gate: Arc<dyn PeerGate>,
     pub(crate) events: EventSender,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -76,11 +76,20 @@ impl Shared {
         let (table, order) = (Mutex::default(), tokio::sync::Mutex::new(()));
         Self {
             own_key,
+            process: rand::random(),
             gate,
             events,
             commands,
             table,
             order,
+        }
+    }
+
+    /// What this node says first on a link.
+    pub(crate) fn our_hello(&self) -> Hello {
+        Hello {
+            status: self.gate.our_status(),
+            process: self.process,
         }
     }
 
@@ -124,6 +133,8 @@ pub(crate) struct Link {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) is_dialer: bool,
     pub(crate) since: Instant,
+    /// The peer's process, by the number it drew.
+    pub(crate) process: u64,
     pub(crate) consensus: OutboundQueue,
     pub(crate) bulk: OutboundQueue,
     pub(crate) close: CloseSignal,
@@ -144,27 +155,41 @@ struct Peer {
     latency: Option<Duration>,
     rate: Option<RateLimit>,
     cooldown_until: Option<Instant>,
-    replaced: Replacements,
+    processes: Processes,
 }
 
-/// How often a peer's standing connection was replaced by a newer one.
+/// The processes that answered with one key, by the number each drew when it started.
 #[derive(Default)]
-struct Replacements {
-    since: Option<Instant>,
-    count: u32,
-    is_known: bool,
+struct Processes {
+    latest: Option<u64>,
+    former: VecDeque<u64>,
+    named_at: Option<Instant>,
 }
 
-impl Replacements {
-    /// Counts one; true when the peer is found to be two, once.
-    fn note(&mut self, now: Instant) -> bool {
-        let is_old = |since: Instant| now.saturating_duration_since(since) > TWINS_WINDOW;
-        if self.since.is_none_or(is_old) {
-            self.is_known &= self.count >= TWINS_REPLACEMENTS;
-            (self.since, self.count) = (Some(now), 0);
+impl Processes {
+    /// Notes who is linked now; true when two nodes are found to use the key and
+    /// nobody was told lately. A process that restarts draws a new number: one whose
+    /// place was taken by another and who then comes back never ended.
+    fn note(&mut self, process: u64, now: Instant) -> bool {
+        let Some(before) = self.latest.replace(process) else {
+            return false;
+        };
+        if before == process {
+            return false;
         }
-        self.count += 1;
-        self.count >= TWINS_REPLACEMENTS && !std::mem::replace(&mut self.is_known, true)
+        let is_back = self.former.contains(&process);
+        if !self.former.contains(&before) {
+            if self.former.len() == FORMER_PROCESSES_MAX {
+                self.former.pop_front();
+            }
+            self.former.push_back(before);
+        }
+        let is_told = |at: Instant| now.saturating_duration_since(at) < TWINS_LOG_INTERVAL;
+        if !is_back || self.named_at.is_some_and(is_told) {
+            return false;
+        }
+        self.named_at = Some(now);
+        true
     }
 }
 
@@ -197,22 +222,21 @@ impl PeerTable {
             return Joined::Refused;
         }
         let peer = self.peer(key, now);
-        let mut is_replaced = None;
+        let mut replaced = None;
         for former in &peer.links {
             let is_coincidence = former.is_dialer != link.is_dialer
+                && former.process == link.process
                 && link.since.saturating_duration_since(former.since) < SIMULTANEOUS_DIAL;
             if !is_coincidence {
-                is_replaced = Some(former.address);
+                replaced = former.address;
                 former
                     .close
                     .close("the peer came back on a newer connection");
             }
         }
-        if let Some(former) = is_replaced
-            && peer.replaced.note(now)
-        {
+        if peer.processes.note(link.process, now) {
             let address = link.address;
-            tracing::warn!(%key, ?former, ?address,
+            tracing::warn!(%key, ?replaced, ?address,
                 "two nodes seem to use one key: every node needs its own, or votes contradict each other");
         }
         peer.status = Some(status);
@@ -356,6 +380,7 @@ mod tests {
             address: None,
             is_dialer,
             since,
+            process: 1,
             consensus: channel(1).0,
             bulk: channel(1).0,
             close: CloseSignal::new().0,
@@ -382,13 +407,39 @@ mod tests {
     }
 
     #[test]
-    fn two_nodes_with_one_key_are_named_once_and_a_restart_is_not() {
+    fn two_nodes_with_one_key_are_named_when_one_comes_back_and_a_restart_is_not() {
         let start = Instant::now();
         let at = |second| start + Duration::from_secs(second);
-        let mut restarts = Replacements::default();
-        assert!((0..50).all(|day| !restarts.note(at(day * 86_400))));
-        let mut twins = Replacements::default();
-        let named: Vec<_> = (0..200).filter(|second| twins.note(at(*second))).collect();
-        assert_eq!(named, [u64::from(TWINS_REPLACEMENTS) - 1]);
+        let mut restarts = Processes::default();
+        assert!((0..50).all(|process| !restarts.note(process, at(process))));
+        assert!(!restarts.note(49, at(51)), "a link of the same process");
+        let mut twins = Processes::default();
+        let named: Vec<_> = (0..1_200)
+            .filter(|second| twins.note(second % 2, at(*second)))
+            .collect();
+        assert_eq!(named, [2, 602]);
+    }
+
+    #[test]
+    fn two_links_dialled_at_once_stand_unless_they_lead_to_two_processes() {
+        let (key, now) = (NodePublicKey([7; 32]), Instant::now());
+        let status = PeerStatus::new(Default::default(), Default::default(), Default::default());
+        let mut table = PeerTable::default();
+        let mut closings = Vec::new();
+        for (number, process) in [(1, 1), (2, 1), (3, 2)] {
+            let (close, closing) = CloseSignal::new();
+            let link = Link {
+                process,
+                close,
+                ..link(number, number == 2, now)
+            };
+            table.add_link(key, link, status, now);
+            closings.push(closing);
+        }
+        let closed: Vec<_> = closings
+            .iter_mut()
+            .map(|closing| closing.try_recv().is_ok())
+            .collect();
+        assert_eq!(closed, [true, true, false]);
     }
 }

@@ -14,7 +14,7 @@ use libp2p::{
 use medina_network::NetworkError;
 use medina_types::{
     Height, limits,
-    wire::{self, PeerMessage, SyncRequest},
+    wire::{self, Hello, PeerMessage, SyncRequest},
 };
 use std::{io, net::SocketAddr};
 use support::{GENESIS, Node, PATIENCE, consensus, key, loopback, pair, secret, status};
@@ -220,7 +220,10 @@ async fn expect_expulsion(case: &str, protocol: &'static str, bytes: Vec<u8>) {
 }
 
 fn hello() -> Vec<u8> {
-    frame(&PeerMessage::Status(status(GENESIS)))
+    frame(&PeerMessage::Hello(Hello {
+        status: status(GENESIS),
+        process: 1,
+    }))
 }
 
 #[tokio::test(flavor = "multi_thread")]

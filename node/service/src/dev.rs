@@ -51,6 +51,8 @@ const MARK: U256 = U256::MAX;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Snapshots that are remembered; the oldest go first.
 const SNAPSHOTS_MAX: usize = 4_096;
+/// Dropped transactions that are remembered; beyond it the memory starts anew.
+const DROPPED_MAX: usize = 4_096;
 /// Bytes before a consensus message: the epoch.
 const EPOCH_BYTES: usize = 8;
 
@@ -68,6 +70,8 @@ struct Shared {
     interval_ms: AtomicU64,
     impersonated: Mutex<Impersonated>,
     nodes: Mutex<Vec<DevNode>>,
+    /// Transactions that were taken out, which gossip may still bring.
+    dropped: Mutex<BTreeSet<B256>>,
     snapshots: Mutex<Snapshots>,
     epoch: AtomicU64,
     /// One control at a time.
@@ -143,6 +147,7 @@ impl DevNetwork {
             interval_ms: AtomicU64::new(0),
             impersonated: Mutex::default(),
             nodes: Mutex::default(),
+            dropped: Mutex::default(),
             snapshots: Mutex::default(),
             epoch: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
@@ -259,6 +264,25 @@ impl DevNetwork {
             // Most have it already, and one may know better.
             let _ = node.transactions.take(bytes);
         }
+    }
+
+    /// Remembers what no node is to take in from another any more.
+    fn note_dropped(&self, hash: B256) {
+        let mut dropped = self.0.dropped.lock();
+        if dropped.len() >= DROPPED_MAX {
+            dropped.clear();
+        }
+        dropped.insert(hash);
+    }
+
+    /// Whether a transaction was taken out again and may only come back from a client.
+    pub(crate) fn has_dropped(&self, hash: &B256) -> bool {
+        self.0.dropped.lock().contains(hash)
+    }
+
+    /// A client sends it anew.
+    pub(crate) fn is_sent_again(&self, hash: &B256) {
+        self.0.dropped.lock().remove(hash);
     }
 
     fn nodes(&self) -> Vec<DevNode> {

@@ -105,7 +105,7 @@ impl Peers {
             PeerMessage::PoolHashes(hashes) => self.transactions.on_announced(from, hashes),
             PeerMessage::GetTransactions(hashes) => self.transactions.on_requested(from, hashes),
             // The network keeps statuses itself.
-            PeerMessage::Status(_) => {}
+            PeerMessage::Hello(_) | PeerMessage::Status(_) => {}
         }
     }
 }

@@ -154,6 +154,9 @@ impl Transactions {
         if self.chain.pool.contains(&hash) {
             return Err(PoolError::AlreadyKnown.into());
         }
+        if let Some(dev) = &self.chain.dev {
+            dev.is_sent_again(&hash);
+        }
         let outcome = self.add(self.chain.decode(bytes)?, Origin::Local)?;
         if let Some(dev) = &self.chain.dev {
             dev.spread(bytes);
@@ -182,6 +185,12 @@ impl Transactions {
             .chain
             .pool
             .add(&accounts, transaction, now_ms, origin)?;
+        // Asked after it was added: a drop takes it out before or is seen here.
+        let dev = self.chain.dev.as_ref();
+        if dev.is_some_and(|dev| dev.has_dropped(&outcome.hash)) {
+            self.chain.pool.remove(&outcome.hash);
+            return Err(PoolError::AlreadyKnown.into());
+        }
         if let Some(transaction) = self.chain.pool.get(&outcome.hash) {
             // Nobody listening is no failure.
             let _ = self.pending.send(transaction);

@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Version of everything on the wire; peers with another one are refused by name.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Why a message was refused; its sender loses the connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,10 +39,22 @@ pub struct PeerStatus {
     pub head: HashBytes,
 }
 
+/// The first word on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Hello {
+    /// Where the sender's chain stands.
+    pub status: PeerStatus,
+    /// Drawn at random when the sender's process starts: two nodes that use one key
+    /// are told apart by it, and from one node that restarts.
+    pub process: u64,
+}
+
 /// Anything one peer says to another over a direct link.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum PeerMessage {
-    /// Where the sender's chain stands.
+    /// The first message of a link, and only the first.
+    Hello(Hello),
+    /// Where the sender's chain stands now.
     Status(PeerStatus),
     /// A vote or proposal, encoded by the consensus engine.
     Consensus(Vec<u8>),
@@ -118,7 +130,9 @@ impl PeerMessage {
                 }
                 return Ok(message);
             }
-            Self::Status(_) | Self::Transactions(_) => limits::PEER_MESSAGE_BYTES_MAX,
+            Self::Hello(_) | Self::Status(_) | Self::Transactions(_) => {
+                limits::PEER_MESSAGE_BYTES_MAX
+            }
         };
         if bytes.len() > max {
             return Err(WireError::TooLarge {

@@ -9,13 +9,13 @@ use crate::{
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use medina_types::{
     NodePublicKey, limits,
-    wire::{self, PeerMessage, PeerStatus},
+    wire::{self, Hello, PeerMessage, PeerStatus},
 };
 use std::{io, sync::Arc, time::Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// Bytes of the first frame, which holds a status.
-const STATUS_BYTES_MAX: usize = 128;
+const HELLO_BYTES_MAX: usize = 128;
 
 /// Why a stream's task ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,16 +76,16 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Reads until the stream ends or the peer breaks a rule. The first frame
-    /// of the bulk lane is the status, which goes to `status`.
+    /// of the bulk lane is the hello, which goes to `hello`.
     pub(crate) async fn run<R: AsyncRead + Unpin>(
         mut self,
         mut stream: R,
-        status: Option<oneshot::Sender<PeerStatus>>,
+        hello: Option<oneshot::Sender<Hello>>,
     ) -> StreamEnd {
-        if let Some(status) = status {
-            match read_status(&mut stream).await {
+        if let Some(hello) = hello {
+            match read_hello(&mut stream).await {
                 // The supervisor ended if it does not listen; so will we.
-                Ok(first) => drop(status.send(first)),
+                Ok(first) => drop(hello.send(first)),
                 Err(end) => return end,
             }
         }
@@ -151,6 +151,9 @@ impl Reader {
                 let text = "a consensus message outside the consensus stream";
                 return Err(StreamEnd::Offence(text.to_owned()));
             }
+            (Lane::Bulk, PeerMessage::Hello(_)) => {
+                return Err(StreamEnd::Offence("a second hello".to_owned()));
+            }
             (Lane::Bulk, PeerMessage::Status(status)) => {
                 check_status(&self.shared.gate.our_status(), &status)
                     .map_err(StreamEnd::Offence)?;
@@ -169,12 +172,12 @@ impl Reader {
     }
 }
 
-async fn read_status<R: AsyncRead + Unpin>(stream: &mut R) -> Result<PeerStatus, StreamEnd> {
-    let frame = read_frame(stream, STATUS_BYTES_MAX).await?;
+async fn read_hello<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Hello, StreamEnd> {
+    let frame = read_frame(stream, HELLO_BYTES_MAX).await?;
     match PeerMessage::decode(&frame) {
-        Ok(PeerMessage::Status(status)) => Ok(status),
+        Ok(PeerMessage::Hello(hello)) => Ok(hello),
         Ok(_) => Err(StreamEnd::Offence(
-            "the first message is no status".to_owned(),
+            "the first message is no hello".to_owned(),
         )),
         Err(error) => Err(StreamEnd::Offence(error.to_string())),
     }

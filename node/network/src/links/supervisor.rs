@@ -1,4 +1,4 @@
-//! One task per connection: exchanges statuses, announces the peer, ends the
+//! One task per connection: exchanges hellos, announces the peer, ends the
 //! connection when a stream ends or somebody says so.
 
 use super::{
@@ -11,7 +11,7 @@ use crate::shared::{Command, Link, Shared};
 use libp2p::{Stream, swarm::ConnectionId};
 use medina_types::{
     NodePublicKey, limits,
-    wire::{self, PeerMessage, PeerStatus},
+    wire::{self, Hello, PeerMessage},
 };
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{
@@ -50,7 +50,7 @@ pub(crate) struct Supervisor {
     bulk: LaneState,
     streams: JoinSet<StreamEnd>,
     ready: watch::Sender<bool>,
-    status: Option<oneshot::Sender<PeerStatus>>,
+    hello: Option<oneshot::Sender<Hello>>,
 }
 
 impl Supervisor {
@@ -74,15 +74,15 @@ impl Supervisor {
             bulk: LaneState::new(limits::PEER_BULK_QUEUE_BYTES_MAX),
             streams: JoinSet::new(),
             ready: watch::Sender::new(false),
-            status: None,
+            hello: None,
         }
     }
 
     /// Runs until the connection is gone or must go.
     pub(crate) async fn run(mut self) {
         let (close, mut close_reason) = CloseSignal::new();
-        let (status, mut peer_status) = oneshot::channel();
-        self.status = Some(status);
+        let (hello, mut peer_hello) = oneshot::channel();
+        self.hello = Some(hello);
         let handshake = tokio::time::sleep(limits::PEER_HANDSHAKE_TIMEOUT);
         tokio::pin!(handshake);
         let mut is_joined = false;
@@ -99,15 +99,15 @@ impl Supervisor {
                 Some(ended) = self.streams.join_next() => {
                     break ended.unwrap_or_else(|error| StreamEnd::Lost(error.to_string()));
                 }
-                Ok(status) = &mut peer_status, if !is_joined => {
-                    if let Err(end) = self.on_status(status, &close).await {
+                Ok(hello) = &mut peer_hello, if !is_joined => {
+                    if let Err(end) = self.on_hello(hello, &close).await {
                         break end;
                     }
                     is_joined = true;
                 }
                 Some(reason) = close_reason.recv() => break StreamEnd::Closed(reason),
                 () = &mut handshake, if !is_joined => {
-                    break StreamEnd::Lost("no status in time".to_owned());
+                    break StreamEnd::Lost("no hello in time".to_owned());
                 }
             }
         };
@@ -127,7 +127,7 @@ impl Supervisor {
 
     fn start_writer(&mut self, lane: Lane, stream: Stream) -> Result<(), StreamEnd> {
         let first = (lane == Lane::Bulk)
-            .then(|| wire::encode(&PeerMessage::Status(self.shared.gate.our_status())));
+            .then(|| wire::encode(&PeerMessage::Hello(self.shared.our_hello())));
         let frames = self.lane(lane).frames.take();
         let frames = frames.ok_or_else(|| StreamEnd::Lost("stream opened twice".to_owned()))?;
         self.streams.spawn(write(stream, first, frames));
@@ -145,12 +145,12 @@ impl Supervisor {
             ready: self.ready.subscribe(),
             budget: Arc::new(Semaphore::new(limits::PEER_INBOUND_BYTES_MAX)),
         };
-        let status = if lane == Lane::Bulk {
-            self.status.take()
+        let hello = if lane == Lane::Bulk {
+            self.hello.take()
         } else {
             None
         };
-        self.streams.spawn(reader.run(stream, status));
+        self.streams.spawn(reader.run(stream, hello));
         Ok(())
     }
 
@@ -161,7 +161,8 @@ impl Supervisor {
         }
     }
 
-    async fn on_status(&self, status: PeerStatus, close: &CloseSignal) -> Result<(), StreamEnd> {
+    async fn on_hello(&self, hello: Hello, close: &CloseSignal) -> Result<(), StreamEnd> {
+        let Hello { status, process } = hello;
         let ours = self.shared.gate.our_status();
         check_status(&ours, &status).map_err(StreamEnd::Offence)?;
         let link = Link {
@@ -169,6 +170,7 @@ impl Supervisor {
             address: self.address,
             is_dialer: self.is_dialer,
             since: self.since,
+            process,
             consensus: self.consensus.queue.clone(),
             bulk: self.bulk.queue.clone(),
             close: close.clone(),

@@ -110,6 +110,8 @@ impl DevControls for DevNetwork {
     }
 
     fn drop_transaction(&self, hash: B256) -> bool {
+        // First: who hears of it from now on takes it in no more.
+        self.note_dropped(hash);
         let mut had_it = false;
         for node in self.nodes() {
             had_it |= node.chain.pool.remove(&hash).is_some();
