@@ -189,7 +189,7 @@ impl Transactions {
         let dev = self.chain.dev.as_ref();
         if dev.is_some_and(|dev| dev.has_dropped(&outcome.hash)) {
             self.chain.pool.remove(&outcome.hash);
-            return Err(PoolError::AlreadyKnown.into());
+            return Err(PoolError::AlreadyKnown);
         }
         if let Some(transaction) = self.chain.pool.get(&outcome.hash) {
             // Nobody listening is no failure.
