@@ -3,7 +3,7 @@
 
 use crate::head_rows::{HeadRows, Row};
 use crate::schema::{self, DEFAULT_COLUMN_FAMILY, SCHEMA_VERSION, Table, meta};
-use crate::{OpenOptions, StorageError, SyncMode, encoding};
+use crate::{OpenOptions, StorageError, StoreSize, SyncMode, encoding};
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, Direction, IteratorMode,
     Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
@@ -26,27 +26,34 @@ pub(crate) struct Database {
 impl Database {
     /// Opens or creates; see [`crate::Store::open`] for what is refused.
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, StorageError> {
-        let cache = Cache::new_lru_cache(options.block_cache_bytes);
+        let size = &options.size;
+        let cache = match size {
+            StoreSize::Node => Cache::new_lru_cache(options.block_cache_bytes),
+            StoreSize::Group(cache) => cache.0.clone(),
+        };
         if path.join("CURRENT").exists() {
-            if let Some(database) = Self::open_existing(path, &cache)? {
+            if let Some(database) = Self::open_existing(path, (&cache, size))? {
                 return Ok(database);
             }
         } else {
             refuse_foreign_folder(path)?;
         }
-        Self::create(path, &cache)
+        Self::create(path, (&cache, size))
     }
 
-    fn new(db: DB) -> Self {
+    fn new(db: DB, size: &StoreSize) -> Self {
         Self {
             db,
-            rows: HeadRows::default(),
+            rows: HeadRows::sized(size),
         }
     }
 
     /// `None` if the folder holds a database to which nothing was ever written:
     /// a creation that was killed half-way.
-    fn open_existing(path: &Path, cache: &Cache) -> Result<Option<Self>, StorageError> {
+    fn open_existing(
+        path: &Path,
+        (cache, size): (&Cache, &StoreSize),
+    ) -> Result<Option<Self>, StorageError> {
         let names = DB::list_cf(&Options::default(), path).map_err(|e| open_error(path, &e))?;
         let foreign = |reason: String| StorageError::Foreign {
             path: path.into(),
@@ -63,7 +70,8 @@ impl Database {
                 names.join(", ")
             )));
         }
-        let db = open_families(path, &schema::database_options(), &names, cache)?;
+        let options = schema::database_options(size);
+        let db = open_families(path, &options, &names, (cache, size))?;
         if db.latest_sequence_number() == 0 {
             return Ok(None);
         }
@@ -71,7 +79,7 @@ impl Database {
             return Err(foreign("a RocksDB database of another program".into()));
         }
         check_schema(path, &db)?;
-        if let Some(table) = Table::ALL
+        if let Some(table) = Table::of(size)
             .iter()
             .find(|table| db.cf_handle(table.name()).is_none())
         {
@@ -81,15 +89,18 @@ impl Database {
                 reason,
             });
         }
-        Ok(Some(Self::new(db)))
+        Ok(Some(Self::new(db, size)))
     }
 
-    fn create(path: &Path, cache: &Cache) -> Result<Self, StorageError> {
-        let mut options = schema::database_options();
+    fn create(path: &Path, (cache, size): (&Cache, &StoreSize)) -> Result<Self, StorageError> {
+        let mut options = schema::database_options(size);
         options.create_if_missing(true);
         options.create_missing_column_families(true);
-        let names = Table::ALL.map(|table| table.name().to_string());
-        let database = Self::new(open_families(path, &options, &names, cache)?);
+        let names: Vec<_> = Table::of(size)
+            .iter()
+            .map(|table| table.name().to_string())
+            .collect();
+        let database = Self::new(open_families(path, &options, &names, (cache, size))?, size);
         let mut batch = database.batch();
         batch.put(Table::Meta, meta::SCHEMA, &SCHEMA_VERSION.to_be_bytes());
         batch.write(SyncMode::Synced)?;
@@ -132,6 +143,28 @@ impl Database {
             rows: Vec::new(),
             is_past_rows: false,
         }
+    }
+
+    /// Whether the store has this table.
+    pub(crate) fn has(&self, table: Table) -> bool {
+        self.db.cf_handle(table.name()).is_some()
+    }
+
+    /// Writes every table anew without what was overwritten or deleted, and drops
+    /// the log that still had it.
+    pub(crate) fn compact(&self) -> Result<(), StorageError> {
+        let tables = Table::ALL.into_iter().filter(|table| self.has(*table));
+        let families: Vec<_> = tables.map(|table| self.family(table)).collect();
+        let mut flush = rocksdb::FlushOptions::default();
+        flush.set_wait(true);
+        self.db.flush_cfs_opt(&families, &flush)?;
+        let mut options = rocksdb::CompactOptions::default();
+        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+        for family in families {
+            self.db
+                .compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
     }
 
     /// Puts everything written so far on the disk.
@@ -265,14 +298,14 @@ impl View<'_> {
     }
 }
 
-impl View<'_> {
+impl<'v> View<'v> {
     /// All keys of a table from one on, in order, past the cache: a walk over a
     /// table must not push out what others need.
-    pub(crate) fn keys_from(
-        &self,
+    pub(crate) fn keys_from<'s>(
+        &'s self,
         table: Table,
         from: &[u8],
-    ) -> impl Iterator<Item = Result<Box<[u8]>, StorageError>> + '_ {
+    ) -> impl Iterator<Item = Result<Box<[u8]>, StorageError>> + use<'s, 'v> {
         let mut options = ReadOptions::default();
         options.fill_cache(false);
         // Tables with a prefix filter are else walked within one prefix only.
@@ -345,11 +378,11 @@ fn open_families(
     path: &Path,
     options: &Options,
     names: &[String],
-    cache: &Cache,
+    (cache, size): (&Cache, &StoreSize),
 ) -> Result<DB, StorageError> {
     let options_of = |name: &str| {
         let table = Table::ALL.iter().find(|table| table.name() == name);
-        table.map_or_else(Options::default, |table| table.options(cache))
+        table.map_or_else(Options::default, |table| table.options(cache, size))
     };
     let families = names
         .iter()

@@ -147,6 +147,22 @@ pub enum StorageError {
         /// What is wrong with the value.
         reason: String,
     },
+    /// Notes are kept in stores of private groups alone.
+    #[error("this store keeps no notes: it is no private group's")]
+    NoNotes,
+    /// A snapshot's chunk names a code that its account does not have.
+    #[error("account {address} has the code {expected}, the snapshot brings {found}")]
+    SnapshotCode {
+        /// Account concerned.
+        address: Address,
+        /// Hash of the account's code.
+        expected: B256,
+        /// Hash of what was brought.
+        found: B256,
+    },
+    /// A snapshot's chunk does not follow the one before, or is no chunk.
+    #[error("malformed snapshot: {0}")]
+    MalformedSnapshot(String),
     /// The target of a checkpoint exists already.
     #[error("checkpoint target {} exists already; choose a new folder", path.display())]
     CheckpointExists {

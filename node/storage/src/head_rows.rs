@@ -12,7 +12,7 @@
 //! Memory is bounded per table. Rows live in two generations: when the young one
 //! is full it becomes the old one, and what nobody asked for since is dropped.
 
-use crate::schema::Table;
+use crate::{StoreSize, schema::Table};
 use alloy_primitives::map::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ const ACCOUNT_NODE_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Bytes of nodes of all storage tries in memory.
 const STORAGE_NODE_BYTES_MAX: usize = 5 * 1024 * 1024;
 
+/// Bytes of each of them in the store of a private group.
+const GROUP_TABLE_BYTES_MAX: usize = 64 * 1024;
+
 /// The rows of all tables that are kept.
 pub(crate) struct HeadRows {
     /// Odd while a commit is under way.
@@ -44,7 +47,20 @@ pub(crate) struct HeadRows {
 
 impl Default for HeadRows {
     fn default() -> Self {
-        let rows = |bytes_max| Mutex::new(Generations::new(bytes_max));
+        Self::sized(&StoreSize::Node)
+    }
+}
+
+impl HeadRows {
+    /// Rows of a store of this size.
+    pub(crate) fn sized(size: &StoreSize) -> Self {
+        let rows = |node_bytes_max| {
+            let bytes_max = match size {
+                StoreSize::Node => node_bytes_max,
+                StoreSize::Group(_) => GROUP_TABLE_BYTES_MAX,
+            };
+            Mutex::new(Generations::new(bytes_max))
+        };
         Self {
             version: AtomicU64::new(0),
             accounts: rows(ACCOUNT_BYTES_MAX),
@@ -53,9 +69,7 @@ impl Default for HeadRows {
             storage_nodes: rows(STORAGE_NODE_BYTES_MAX),
         }
     }
-}
 
-impl HeadRows {
     /// Whether rows of this table are kept at all.
     pub(crate) const fn keeps(table: Table) -> bool {
         matches!(

@@ -10,7 +10,7 @@
 //!  accounts slots code                                     (latest, flat)
 //!  account trie, storage tries                             (latest, by path)
 //!  history of all four                                     (what was overwritten)
-//!  consensus record
+//!  consensus record                                     notes of a private group
 //! ```
 //!
 //! Execution reads the flat tables and never a trie; the trie is only read to
@@ -29,19 +29,24 @@ mod encoding;
 mod error;
 mod head_rows;
 mod keys;
+mod notes;
 mod pruning;
 mod rollback;
 mod schema;
+mod snapshot;
 mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod trie;
 
 pub use commit::{BlockCommit, GenesisState, SyncMode};
 pub use error::StorageError;
+pub use notes::Note;
 pub use pruning::{Kept, Swept};
+pub use snapshot::{SnapshotAccount, SnapshotChunk, SnapshotCursor};
 pub use state::{
     AccountProof, HistoricalState, LatestState, SlotProof, StateReader, StateRootUpdate,
 };
-pub use store::{Head, OpenOptions, Store};
+pub use store::{Head, OpenOptions, SharedCache, Store, StoreSize};

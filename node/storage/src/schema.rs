@@ -6,6 +6,7 @@
 //! overwrote: a read at an old block g takes the entry with the smallest h > g,
 //! one seek, and falls back to the current value.
 
+use crate::StoreSize;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel,
     Options, SliceTransform,
@@ -53,6 +54,8 @@ pub(crate) enum Table {
     StorageTrieHistory,
     /// [`CONSENSUS_RECORD`] -> the engine's current record.
     Consensus,
+    /// key -> value, both their owner's; in stores of private groups alone.
+    Notes,
 }
 
 /// Keys of [`Table::Meta`].
@@ -74,8 +77,8 @@ pub(crate) const CONSENSUS_RECORD: &[u8] = b"record";
 pub(crate) const DEFAULT_COLUMN_FAMILY: &str = "default";
 
 impl Table {
-    /// All tables, in the order of creation.
-    pub(crate) const ALL: [Self; 18] = [
+    /// All tables, in the order of creation; the last is a group store's.
+    pub(crate) const ALL: [Self; 19] = [
         Self::Meta,
         Self::Headers,
         Self::HeightsByHash,
@@ -94,7 +97,16 @@ impl Table {
         Self::AccountTrieHistory,
         Self::StorageTrieHistory,
         Self::Consensus,
+        Self::Notes,
     ];
+
+    /// Tables of a store.
+    pub(crate) fn of(size: &StoreSize) -> &'static [Self] {
+        match size {
+            StoreSize::Node => &Self::ALL[..Self::ALL.len() - 1],
+            StoreSize::Group(_) => &Self::ALL,
+        }
+    }
 
     /// Name of the column family on disk.
     pub(crate) const fn name(self) -> &'static str {
@@ -117,6 +129,7 @@ impl Table {
             Self::AccountTrieHistory => "account_trie_history",
             Self::StorageTrieHistory => "storage_trie_history",
             Self::Consensus => "consensus",
+            Self::Notes => "notes",
         }
     }
 
@@ -127,9 +140,12 @@ impl Table {
     /// Hashes do not compress, and state is read too often to unpack it.
     const fn compression(self) -> DBCompressionType {
         match self {
-            Self::Headers | Self::Bodies | Self::Receipts | Self::Contexts | Self::Codes => {
-                DBCompressionType::Lz4
-            }
+            Self::Headers
+            | Self::Bodies
+            | Self::Receipts
+            | Self::Contexts
+            | Self::Codes
+            | Self::Notes => DBCompressionType::Lz4,
             _ => DBCompressionType::None,
         }
     }
@@ -145,7 +161,17 @@ impl Table {
     }
 
     /// Options of this column family; `cache` is shared by all.
-    pub(crate) fn options(self, cache: &Cache) -> Options {
+    pub(crate) fn options(self, cache: &Cache, size: &StoreSize) -> Options {
+        let mut options = self.node_options(cache);
+        if matches!(size, StoreSize::Group(_)) {
+            options.set_write_buffer_size(GROUP_WRITE_BUFFER_BYTES);
+            options.set_arena_block_size(GROUP_MEMTABLE_BLOCK_BYTES);
+            options.set_target_file_size_base(GROUP_TABLE_FILE_BYTES);
+        }
+        options
+    }
+
+    fn node_options(self, cache: &Cache) -> Options {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(cache);
         blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
@@ -202,9 +228,31 @@ const OPEN_FILES_MAX: i32 = 512;
 const TEXT_LOG_BYTES_MAX: usize = 1024 * 1024;
 const TEXT_LOGS_MAX: usize = 2;
 
+/// The same bounds for a private group's store, of which a node has many.
+const GROUP_WRITE_BUFFER_BYTES: usize = 512 * 1024;
+const GROUP_MEMTABLE_BLOCK_BYTES: usize = 8 * 1024;
+const GROUP_TABLE_FILE_BYTES: u64 = 4 * 1024 * 1024;
+const GROUP_WRITE_BUFFERS_BYTES_MAX: usize = 2 * 1024 * 1024;
+const GROUP_WRITE_AHEAD_LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const GROUP_OPEN_FILES_MAX: i32 = 32;
+const GROUP_FILE_BUFFER_BYTES: u64 = 64 * 1024;
+
+/// Options of the database of a store.
+pub(crate) fn database_options(size: &StoreSize) -> Options {
+    let mut options = node_options();
+    if matches!(size, StoreSize::Group(_)) {
+        options.set_db_write_buffer_size(GROUP_WRITE_BUFFERS_BYTES_MAX);
+        options.set_max_total_wal_size(GROUP_WRITE_AHEAD_LOG_BYTES_MAX);
+        options.set_max_open_files(GROUP_OPEN_FILES_MAX);
+        options.set_max_background_jobs(1);
+        options.set_writable_file_max_buffer_size(GROUP_FILE_BUFFER_BYTES);
+    }
+    options
+}
+
 /// Options of the whole database. Nothing here writes while nothing is asked:
 /// statistics are not dumped, and only warnings reach the text log.
-pub(crate) fn database_options() -> Options {
+fn node_options() -> Options {
     let mut options = Options::default();
     options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES_MAX);
     options.set_max_total_wal_size(WRITE_AHEAD_LOG_BYTES_MAX);

@@ -2,6 +2,7 @@
 
 use crate::commit::{self, BlockCommit, GenesisState, SyncMode};
 use crate::database::{Database, corrupt};
+use crate::notes::Note;
 use crate::pruning::{Kept, Pruning};
 use crate::schema::{CONSENSUS_RECORD, Table};
 use crate::state::{
@@ -26,14 +27,51 @@ use std::{
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Bytes of the block cache, shared by all tables, index blocks included.
+    /// Bytes of the block cache, shared by all tables, index blocks included; a
+    /// group's store has none of its own.
     pub block_cache_bytes: usize,
+    /// What it is dimensioned for.
+    pub size: StoreSize,
+}
+
+/// What a store is dimensioned for.
+#[derive(Clone, Debug, Default)]
+pub enum StoreSize {
+    /// The chain's: one per process, with large buffers.
+    #[default]
+    Node,
+    /// A private group's: many per process, with small buffers, one cache for all,
+    /// and room for notes ([`Store::note`]).
+    Group(SharedCache),
+}
+
+/// A block cache for many stores. Cheap to clone.
+#[derive(Clone)]
+pub struct SharedCache(pub(crate) rocksdb::Cache);
+
+impl SharedCache {
+    /// A cache of this many bytes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(rocksdb::Cache::new_lru_cache(bytes))
+    }
+}
+
+impl fmt::Debug for SharedCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.get_usage();
+        formatter
+            .debug_struct("SharedCache")
+            .field("bytes", &bytes)
+            .finish()
+    }
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             block_cache_bytes: 64 * 1024 * 1024,
+            size: StoreSize::Node,
         }
     }
 }
@@ -254,10 +292,23 @@ impl Store {
     /// [`StorageError::ReceiptCount`]; the head then stays. After
     /// [`StorageError::Database`] the caller stops: the disk is full or broken.
     pub fn commit(&self, commit: BlockCommit<'_>) -> Result<(), StorageError> {
+        self.commit_with_notes(commit, &[])
+    }
+
+    /// As [`Self::commit`], with notes in the same batch.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; [`StorageError::NoNotes`] in a store that keeps none.
+    pub fn commit_with_notes(
+        &self,
+        commit: BlockCommit<'_>,
+        notes: &[Note],
+    ) -> Result<(), StorageError> {
         let _writer = self.0.writer.lock();
         self.check_commit(&commit)?;
         let mut batch = self.0.database.batch();
         commit::write_block(&mut batch, &self.0.database.view(), &commit)?;
+        self.write_notes(&mut batch, notes)?;
         batch.write(commit.sync)?;
         self.set_head(Head {
             height: commit.block.height(),

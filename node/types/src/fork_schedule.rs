@@ -1,5 +1,5 @@
 //! Which of Ethereum's rules hold when: forks from Paris to Osaka and the blob
-//! parameters between them, each from a time on.
+//! parameters between them, each from a time on or from a block on.
 //!
 //! Our own chains follow Osaka from their first block unless genesis says otherwise.
 
@@ -9,6 +9,9 @@ use std::fmt;
 
 /// Steps of a schedule: five forks and as many changes of blob parameters, twice over.
 const STEPS_MAX: usize = 20;
+
+/// Names under which genesis files set the forks behind Paris by block.
+pub const FORKS_BY_BLOCK: [&str; 4] = ["shanghaiBlock", "cancunBlock", "pragueBlock", "osakaBlock"];
 
 /// Ethereum's forks that a chain can follow, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +67,13 @@ impl fmt::Display for Fork {
     }
 }
 
-/// What holds from a time on.
+/// What holds from a time and a block on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForkRules {
-    /// Time of the first block under these rules, seconds.
+    /// Least time of a block under these rules, seconds.
     pub from_s: u64,
+    /// Least number of a block under these rules.
+    pub from_block: u64,
     /// The fork.
     pub fork: Fork,
     /// Limits and prices of blobs.
@@ -81,9 +86,22 @@ impl ForkRules {
     pub const fn new(from_s: u64, fork: Fork) -> Self {
         Self {
             from_s,
+            from_block: 0,
             fork,
             blobs: fork.blobs(),
         }
+    }
+
+    /// The same from a block on.
+    #[must_use]
+    pub const fn from_block(self, from_block: u64) -> Self {
+        Self { from_block, ..self }
+    }
+
+    /// Whether a block of this number and time is not before them.
+    #[must_use]
+    pub const fn holds_at(&self, number: u64, time_s: u64) -> bool {
+        self.from_block <= number && self.from_s <= time_s
     }
 
     /// The same with target, maximum and update fraction of these parameters;
@@ -113,6 +131,14 @@ pub enum ForkScheduleError {
     /// Nothing holds in the first block.
     #[error("no fork holds from time 0 on")]
     NoStart,
+    /// A step by block follows one by time: which comes first, nobody knows.
+    #[error("{later} is set by block, but {earlier} before it by time")]
+    BlockAfterTime {
+        /// The step by time.
+        earlier: String,
+        /// The step by block.
+        later: String,
+    },
     /// A step is before the one that it must follow.
     #[error("{later} is set for {later_s}, before {earlier} at {earlier_s}")]
     OutOfOrder {
@@ -175,11 +201,20 @@ impl ForkSchedule {
             let (got, max) = (steps.len(), STEPS_MAX);
             return Err(ForkScheduleError::TooManySteps { got, max });
         }
-        if steps.first().is_none_or(|first| first.from_s != 0) {
+        if steps.first().is_none_or(|first| !first.holds_at(0, 0)) {
             return Err(ForkScheduleError::NoStart);
         }
         for pair in steps.windows(2) {
             let [earlier, later] = [pair[0], pair[1]];
+            let is_by_block = later.from_block > 0 && later.from_s == 0;
+            if is_by_block && later.from_block < earlier.from_block {
+                return Err(ForkScheduleError::OutOfOrder {
+                    earlier: earlier.fork.to_string(),
+                    earlier_s: earlier.from_block,
+                    later: later.fork.to_string(),
+                    later_s: later.from_block,
+                });
+            }
             if later.from_s < earlier.from_s || later.fork < earlier.fork {
                 return Err(ForkScheduleError::OutOfOrder {
                     earlier: earlier.fork.to_string(),
@@ -197,15 +232,18 @@ impl ForkSchedule {
             }
         }
         // What is over before it began would only make equal schedules differ.
-        let next = steps.iter().skip(1).map(|step| Some(step.from_s));
-        let holds = steps.iter().zip(next.chain([None]));
-        let held = holds.filter(|(step, next)| *next != Some(step.from_s));
-        Ok(Self(held.map(|(step, _)| *step).collect()))
+        let held = (0..steps.len()).filter(|index| {
+            let step = &steps[*index];
+            !steps[index + 1..]
+                .iter()
+                .any(|later| later.holds_at(step.from_block, step.from_s))
+        });
+        Ok(Self(held.map(|index| steps[index]).collect()))
     }
 
     /// The schedule that the `config` of a geth or Besu genesis names. A fork
     /// that is left out begins with the next one that is not; where no fork
-    /// behind Paris is named, Osaka holds from the first block on.
+    /// is named, Osaka holds from the first block on. `parisBlock` names Paris.
     ///
     /// # Errors
     /// When forks before Paris are not there from the start, times are out of
@@ -213,33 +251,39 @@ impl ForkSchedule {
     pub fn of_config(config: &ChainConfig) -> Result<Self, ForkScheduleError> {
         check_paris(config)?;
         let named = named_steps(config);
-        if named.iter().all(|step| step.time.is_none()) {
-            return Ok(Self::default());
+        if named.iter().all(|step| step.begin.is_none()) {
+            // Named alone, Paris holds for ever.
+            let has_paris = config.extra_fields.contains_key("parisBlock");
+            return Ok(if has_paris {
+                Self::only(Fork::Paris)
+            } else {
+                Self::default()
+            });
         }
         let mut steps = vec![ForkRules::new(0, Fork::Paris)];
-        let mut before = ("Paris", 0);
+        let mut before = ("Paris", Begin::Block(0));
         for step in named {
-            let Some(from_s) = step.time else {
+            let Some(begin) = step.begin else {
                 continue;
             };
-            if from_s < before.1 {
-                return Err(ForkScheduleError::OutOfOrder {
-                    earlier: before.0.to_owned(),
-                    earlier_s: before.1,
-                    later: step.name.to_owned(),
-                    later_s: from_s,
-                });
-            }
-            before = (step.name, from_s);
-            steps.push(step.rules(from_s, config)?);
+            check_order(before, (step.name, begin))?;
+            before = (step.name, begin);
+            steps.push(step.rules(begin, config)?);
         }
         Self::new(steps)
     }
 
-    /// What holds in a block of this time.
+    /// What holds in a block of this time that is behind every fork by block.
     #[must_use]
     pub fn at(&self, time_s: u64) -> &ForkRules {
-        let holds = self.0.iter().rev().find(|step| step.from_s <= time_s);
+        self.at_block(u64::MAX, time_s)
+    }
+
+    /// What holds in a block of this number and time.
+    #[must_use]
+    pub fn at_block(&self, number: u64, time_s: u64) -> &ForkRules {
+        let mut latest_first = self.0.iter().rev();
+        let holds = latest_first.find(|step| step.holds_at(number, time_s));
         holds.unwrap_or(&self.0[0])
     }
 
@@ -258,9 +302,10 @@ impl fmt::Display for ForkSchedule {
             let blobs = step.blobs;
             write!(
                 formatter,
-                "{comma}{} from {} (blobs {} of {}, fraction {})",
+                "{comma}{} from {}{} (blobs {} of {}, fraction {})",
                 step.fork,
                 step.from_s,
+                FromBlock(step.from_block),
                 blobs.target_blob_count,
                 blobs.max_blob_count,
                 blobs.update_fraction
@@ -270,18 +315,67 @@ impl fmt::Display for ForkSchedule {
     }
 }
 
+/// Nothing for block 0, so that schedules by time alone read as they always did.
+struct FromBlock(u64);
+
+impl fmt::Display for FromBlock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            block => write!(formatter, " and block {block}"),
+        }
+    }
+}
+
+/// Where a step begins, as genesis files say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    Block(u64),
+    Time(u64),
+}
+
+/// A step is not before the one that it follows, and no block follows a time.
+fn check_order(
+    (earlier, at): (&str, Begin),
+    (later, begin): (&str, Begin),
+) -> Result<(), ForkScheduleError> {
+    let (earlier_s, later_s) = match (at, begin) {
+        (Begin::Block(at), Begin::Block(begin)) => (at, begin),
+        (Begin::Time(at), Begin::Time(begin)) => (at, begin),
+        (Begin::Block(_), Begin::Time(_)) | (Begin::Time(0), Begin::Block(_)) => return Ok(()),
+        (Begin::Time(_), Begin::Block(_)) => {
+            return Err(ForkScheduleError::BlockAfterTime {
+                earlier: earlier.to_owned(),
+                later: later.to_owned(),
+            });
+        }
+    };
+    if later_s < earlier_s {
+        return Err(ForkScheduleError::OutOfOrder {
+            earlier: earlier.to_owned(),
+            earlier_s,
+            later: later.to_owned(),
+            later_s,
+        });
+    }
+    Ok(())
+}
+
 /// A step as genesis files name it.
 struct NamedStep {
     name: &'static str,
-    time: Option<u64>,
+    begin: Option<Begin>,
     fork: Fork,
     /// What Ethereum's own chain took; `None`: the file must say it.
     blobs: Option<BlobParams>,
 }
 
 impl NamedStep {
-    fn rules(&self, from_s: u64, config: &ChainConfig) -> Result<ForkRules, ForkScheduleError> {
-        let rules = ForkRules::new(from_s, self.fork);
+    fn rules(&self, begin: Begin, config: &ChainConfig) -> Result<ForkRules, ForkScheduleError> {
+        let rules = match begin {
+            Begin::Time(from_s) => ForkRules::new(from_s, self.fork),
+            Begin::Block(block) => ForkRules::new(0, self.fork).from_block(block),
+        };
         let named = config.blob_schedule.iter();
         let named = named.filter(|(name, _)| name.eq_ignore_ascii_case(self.name));
         let blobs = named.map(|(_, blobs)| *blobs).next().or(self.blobs);
@@ -293,23 +387,29 @@ impl NamedStep {
 }
 
 fn named_steps(config: &ChainConfig) -> [NamedStep; 9] {
-    let fork = |name, time, fork: Fork| NamedStep {
+    // Geth and Besu name these forks by time; by block they are named alike.
+    let block = |field: &str| {
+        let block = config.extra_fields.get(field)?.as_u64();
+        block.map(Begin::Block)
+    };
+    let fork = |name, field, time: Option<u64>, fork: Fork| NamedStep {
         name,
-        time,
+        begin: time.map(Begin::Time).or_else(|| block(field)),
         fork,
         blobs: Some(fork.blobs()),
     };
-    let blobs_only = |name, time, blobs| NamedStep {
+    let blobs_only = |name, time: Option<u64>, blobs| NamedStep {
         name,
-        time,
+        begin: time.map(Begin::Time),
         fork: Fork::Osaka,
         blobs,
     };
+    let [shanghai, cancun, prague, osaka] = FORKS_BY_BLOCK;
     [
-        fork("shanghai", config.shanghai_time, Fork::Shanghai),
-        fork("cancun", config.cancun_time, Fork::Cancun),
-        fork("prague", config.prague_time, Fork::Prague),
-        fork("osaka", config.osaka_time, Fork::Osaka),
+        fork("shanghai", shanghai, config.shanghai_time, Fork::Shanghai),
+        fork("cancun", cancun, config.cancun_time, Fork::Cancun),
+        fork("prague", prague, config.prague_time, Fork::Prague),
+        fork("osaka", osaka, config.osaka_time, Fork::Osaka),
         blobs_only("bpo1", config.bpo1_time, Some(BlobParams::bpo1())),
         blobs_only("bpo2", config.bpo2_time, Some(BlobParams::bpo2())),
         blobs_only("bpo3", config.bpo3_time, None),
@@ -368,6 +468,8 @@ mod tests {
     fn a_config_without_later_forks_means_osaka_from_the_first_block() {
         let named = schedule(r#"{"chainId":1,"londonBlock":0,"terminalTotalDifficulty":0}"#);
         assert_eq!(named.unwrap(), ForkSchedule::default());
+        let named = schedule(r#"{"chainId":1,"parisBlock":0}"#);
+        assert_eq!(named.unwrap(), ForkSchedule::only(Fork::Paris));
     }
 
     #[test]
@@ -402,6 +504,38 @@ mod tests {
         let last = named.at(50).blobs;
         assert_eq!(last.blob_base_cost, BLOB_BASE_COST);
         assert_eq!(last.max_blobs_per_tx, BlobParams::osaka().max_blobs_per_tx);
+    }
+
+    #[test]
+    fn forks_can_be_set_by_block_and_later_ones_by_time() {
+        let named = schedule(
+            r#"{"chainId":1,"shanghaiBlock":3,"cancunBlock":5,"pragueTime":100,"osakaTime":200}"#,
+        )
+        .unwrap();
+        use Fork::{Cancun, Osaka, Paris, Prague, Shanghai};
+        let forks = [(0, 0), (2, 99), (3, 0), (5, 99), (4, 100), (9, 200)]
+            .map(|(number, time)| named.at_block(number, time).fork);
+        assert_eq!(forks, [Paris, Paris, Shanghai, Cancun, Prague, Osaka]);
+        assert!(named.to_string().contains("Cancun from 0 and block 5 ("));
+        let at_once = schedule(r#"{"chainId":1,"shanghaiBlock":0,"osakaBlock":0}"#).unwrap();
+        assert_eq!(at_once, ForkSchedule::default());
+        for (text, error) in [
+            (
+                r#"{"chainId":1,"shanghaiBlock":9,"cancunBlock":5}"#,
+                "cancun is set for 5, before shanghai at 9",
+            ),
+            (
+                r#"{"chainId":1,"shanghaiTime":9,"cancunBlock":5}"#,
+                "cancun is set by block, but shanghai before it by time",
+            ),
+        ] {
+            assert_eq!(schedule(text).unwrap_err().to_string(), error);
+        }
+        let late = vec![ForkRules::new(0, Osaka).from_block(1)];
+        assert_eq!(
+            ForkSchedule::new(late).unwrap_err(),
+            ForkScheduleError::NoStart
+        );
     }
 
     #[test]

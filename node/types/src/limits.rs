@@ -230,3 +230,48 @@ pub const GAS_CREDIT_BUCKETS_MAX: usize = 65_536;
 
 /// Blocks with receipts that the JSON-RPC server keeps decoded.
 pub const RPC_BLOCKS_CACHED_MAX: usize = 16;
+
+/// Bytes of one request between parties of private groups: an envelope with its
+/// wrapped keys, or a signed statement. A larger one is not read.
+pub const PRIVATE_REQUEST_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes of one answer to such a request: an envelope or a chunk of a snapshot.
+pub const PRIVATE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Requests of one peer about private groups that are worked on at once.
+pub const PRIVATE_REQUESTS_PER_PEER_MAX: usize = 16;
+
+/// Requests of one peer about private groups per second, averaged over ten
+/// seconds; further ones get no answer. The peer keeps its link: its votes count.
+pub const PRIVATE_REQUESTS_PER_SECOND_MAX: u32 = 500;
+
+/// Requests about private groups that wait for the node; further ones get no answer.
+pub const PRIVATE_REQUESTS_WAITING_MAX: usize = 128;
+
+/// Time for one request about private groups and its answer.
+pub const PRIVATE_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a private transaction's data.
+pub const PRIVATE_DATA_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of an encoded private transaction: its data and less than 200 bytes beside it.
+pub const PRIVATE_TRANSACTION_BYTES_MAX: usize = PRIVATE_DATA_BYTES_MAX + 256;
+
+/// Gas limit of one private transaction where the configuration names none.
+pub const PRIVATE_GAS_MAX: u64 = 10_000_000;
+
+/// Groups of which one node keeps states; further ones are refused by name.
+pub const PRIVATE_GROUPS_MAX: usize = 256;
+
+/// Group stores open at once; the one that nobody used for longest is closed first.
+pub const PRIVATE_STORES_OPEN_MAX: usize = 32;
+
+/// Bytes of output, revert data included, that a private receipt keeps.
+pub const PRIVATE_OUTPUT_BYTES_MAX: usize = 32 * 1024;
+
+/// Bytes of a chunk of a private state's snapshot: a code or a slot more at most.
+pub const PRIVATE_SNAPSHOT_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Private transactions of one group that are executed and committed at once; those of
+/// a public block that has more are committed in pieces.
+pub const PRIVATE_ITEMS_PER_COMMIT_MAX: usize = 64;

@@ -5,6 +5,8 @@ mod committing;
 mod corruption;
 mod crash;
 mod history;
+mod notes;
 mod opening;
 mod pruning;
 mod rollback;
+mod snapshot;

@@ -1,0 +1,58 @@
+//! Every bound of the enclave: name, unit, reason. What happens at a bound is said beside it.
+
+use std::time::Duration;
+
+/// Bytes of one private payload; a larger one is refused with an error.
+pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Parties that one envelope names, the sender included; as many as a group may have.
+pub const RECIPIENTS_MAX: usize = 64;
+
+/// Bytes that the compatibility form adds around a payload: key, nonce, tag, sender, lengths.
+pub(crate) const RAW_OVERHEAD_BYTES: usize = 256;
+
+/// Bytes of an envelope's ciphertext: the payload, its compatibility form, the tag.
+pub const CIPHERTEXT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + RAW_OVERHEAD_BYTES + 16;
+
+/// Bytes of one encoded envelope; longer input is refused before it is read.
+pub const ENVELOPE_BYTES_MAX: usize = CIPHERTEXT_BYTES_MAX + 64 * 1024;
+
+/// Bytes of an actor, a scope, a party's label or a reason; longer text is refused.
+pub const TEXT_BYTES_MAX: usize = 256;
+
+/// Bytes that a party signs in one statement; more are refused.
+pub const SIGNED_BYTES_MAX: usize = 64 * 1024;
+
+/// Parties in one enclave; a further one is refused.
+pub const PARTIES_MAX: usize = 256;
+
+/// Secrets held for one group: versions, and twins made at the same time by two members.
+/// A further one is refused.
+pub const GROUP_SECRETS_MAX: usize = 64;
+
+/// Entries in one answer about the audit log or tombstones; a longer wish is cut to this.
+pub const ENTRIES_MAX: usize = 1024;
+
+/// Seconds for which a party's encryption key is used before the next one takes its place.
+pub const EPOCH_S: u64 = 24 * 60 * 60;
+
+/// Seconds for which the former key still opens what was under way when it was replaced.
+pub const EPOCH_GRACE_S: u64 = 60 * 60;
+
+/// Bytes of one message between node and enclave process.
+pub(crate) const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Connections that the enclave process serves at once; further ones are closed.
+pub(crate) const CONNECTIONS_MAX: usize = 64;
+
+/// Idle connections that a client keeps; further ones are closed after their call.
+pub(crate) const IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// How long one call may take before the enclave counts as away.
+pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a client looks for an enclave that is away before it says so.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause between two attempts to reach the enclave.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
