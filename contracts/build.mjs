@@ -36,12 +36,14 @@ const DEPLOYED = {
   ConsentAndAccess: "ConsentAndAccess.sol",
   IncidentRegistry: "IncidentRegistry.sol",
   SealedDelivery: "SealedDelivery.sol",
+  PrivateGroups: "PrivateGroups.sol",
   Ed25519Verifier: "Ed25519Verifier.sol",
   Gatekeeper: "Gatekeeper.sol",
   TrustMathHarness: "TrustMathHarness.sol",
   AccessManager: "@openzeppelin/contracts/access/manager/AccessManager.sol",
   ERC1967Proxy: "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol",
   ERC7913P256Verifier: "@openzeppelin/contracts/utils/cryptography/verifiers/ERC7913P256Verifier.sol",
+  ERC7913WebAuthnVerifier: "@openzeppelin/contracts/utils/cryptography/verifiers/ERC7913WebAuthnVerifier.sol",
 };
 
 function fail(message) {

@@ -190,21 +190,9 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
 
         bool isAgreed = targetSig.length != 0;
         if (isAgreed && !_acts(d.targetOrg, _signer(digest, targetSig))) revert BadRequest();
-        Storage storage $ = _storage();
-        Refusal storage r = $.refusals[report];
-        r.client = d.client;
-        r.time = uint40(block.timestamp);
-        r.state = isAgreed ? ReportState.Counted : ReportState.Pending;
-        r.target = $.parties[d.targetOrg].index;
-        r.origin = $.parties[d.originOrg].index;
+        _record(report, d, isAgreed);
         emit Reported(report, d.fed, d.resource);
-        if (isAgreed) {
-            _count(d.targetOrg, d.originOrg, d.fed, d.resource);
-        } else {
-            r.fed = d.fed;
-            r.resource = d.resource;
-            r.request = d.request;
-        }
+        if (isAgreed) _count(d.targetOrg, d.originOrg, d.fed, d.resource);
     }
 
     function rebut(uint256 report, bytes calldata receipt) external {
@@ -266,7 +254,8 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
     }
 
     function isShared(bytes32 fed, bytes32 resource) public view returns (bool shared, bool bartered) {
-        return _isShared(fed, resource, REGISTRY.get(resource));
+        (bytes32 owner, uint48 since, uint8 status) = REGISTRY.standing(resource);
+        return _isShared(fed, resource, owner, since, status);
     }
 
     function sharing(bytes32 fed, bytes32 resource)
@@ -405,12 +394,12 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
     }
 
     function _share(bytes32 fed, bytes32 org, bytes32 resource, bool bartered) private {
-        ISensorRegistry.Resource memory r = REGISTRY.get(resource);
-        if (r.org != org || r.status != Roles.LIVE) revert NotOwner();
+        (bytes32 owner, uint48 since, uint8 status) = REGISTRY.standing(resource);
+        if (owner != org || status != Roles.LIVE) revert NotOwner();
         Storage storage $ = _storage();
         Share memory s = $.shares[fed][resource];
         uint48 start = uint48(block.timestamp);
-        if (_isOf(s, org, r.since)) {
+        if (_isOf(s, org, since)) {
             uint48 end = _endOf(fed, org, s);
             // Else a member could be rid of a window it had missed.
             if (end == 0 || start - end <= PAUSE_MAX) start = s.start;
@@ -429,11 +418,28 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
         if (clientOrg == d.targetOrg || block.timestamp - d.time > DENIED_AGE_MAX) revert BadRequest();
         digest = _hashTypedDataV4(keccak256(abi.encode(DENIED, d)));
         if (!SignatureChecker.isValidSignatureNow(d.client, digest, clientSig)) revert BadRequest();
-        if (!_isMember(d.fed, d.originOrg)) revert NotMember();
-        ISensorRegistry.Resource memory r = REGISTRY.get(d.resource);
-        if (r.org != d.targetOrg) revert NotOwner();
-        (bool shared,) = _isShared(d.fed, d.resource, r);
-        if (!shared) revert NotShared();
+        bool isKnown = d.originOrg == clientOrg || d.originOrg == d.targetOrg;
+        if (!isKnown && !_isMember(d.fed, d.originOrg)) revert NotMember();
+        (bytes32 owner, uint48 since, uint8 status) = REGISTRY.standing(d.resource);
+        if (owner != d.targetOrg) revert NotOwner();
+        if (!_isOffered(d.fed, _storage().shares[d.fed][d.resource], owner, since, status)) revert NotShared();
+    }
+
+    /// What is not settled yet keeps what it was about.
+    function _record(uint256 report, Denied calldata d, bool isAgreed) private {
+        Storage storage $ = _storage();
+        uint24 target = $.parties[d.targetOrg].index;
+        uint24 origin = d.originOrg == d.targetOrg ? target : $.parties[d.originOrg].index;
+        Refusal storage r = $.refusals[report];
+        if (isAgreed) {
+            (r.client, r.time, r.state) = (d.client, uint40(block.timestamp), ReportState.Counted);
+            (r.target, r.origin) = (target, origin);
+            return;
+        }
+        // In one piece: each slot is written once.
+        $.refusals[report] = Refusal(
+            d.client, uint40(block.timestamp), ReportState.Pending, target, origin, d.fed, d.resource, d.request
+        );
     }
 
     function _takeNumber(address client, uint64 number) private {
@@ -473,16 +479,24 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
         if (r.state != ReportState.Pending) revert TooLate();
     }
 
-    function _isShared(bytes32 fed, bytes32 resource, ISensorRegistry.Resource memory r)
+    function _isShared(bytes32 fed, bytes32 resource, bytes32 owner, uint48 since, uint8 status)
         private
         view
         returns (bool shared, bool bartered)
     {
         Share memory s = _storage().shares[fed][resource];
-        if (s.end != 0 || r.status != Roles.LIVE || !_isOf(s, r.org, r.since)) return (false, false);
-        Membership storage m = _storage().memberships[fed][r.org];
-        if (m.number != s.number || _leftOf(fed, m) != 0) return (false, false);
+        if (!_isOffered(fed, s, owner, since, status) || !_isMember(fed, owner)) return (false, false);
         return (true, s.bartered);
+    }
+
+    /// Whether a live resource is shared by its owner in the owner's newest membership, if that goes on.
+    function _isOffered(bytes32 fed, Share memory s, bytes32 owner, uint48 since, uint8 status)
+        private
+        view
+        returns (bool)
+    {
+        if (s.end != 0 || status != Roles.LIVE || !_isOf(s, owner, since)) return false;
+        return _storage().memberships[fed][owner].number == s.number;
     }
 
     /// Whether the owner of a resource is who shared it, and has had it all the while.

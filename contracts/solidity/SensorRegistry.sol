@@ -157,6 +157,11 @@ contract SensorRegistry is ISensorRegistry, MedinaModule, Acting, EIP712 {
         return (d.org, d.since);
     }
 
+    function standing(bytes32 id) external view returns (bytes32 org, uint48 since, uint8 status) {
+        Record storage d = _storage().records[id];
+        return (d.org, d.since, d.status);
+    }
+
     function get(bytes32 id) external view returns (Resource memory r) {
         Record storage d = _storage().records[id];
         if (d.status == 0) return r;

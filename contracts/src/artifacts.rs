@@ -44,6 +44,7 @@ pub fn all() -> Vec<Artifact> {
         artifact!(data_marketplace, DataMarketplace),
         artifact!(ed25519_verifier, Ed25519Verifier),
         artifact!(erc7913_p256_verifier, ERC7913P256Verifier),
+        artifact!(erc7913_webauthn_verifier, ERC7913WebAuthnVerifier),
         artifact!(gatekeeper, Gatekeeper),
         artifact!(permissioning, Permissioning),
         artifact!(market_orders, MarketOrders),
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Artifact> {
         artifact!(incident_registry, IncidentRegistry),
         artifact!(sealed_delivery, SealedDelivery),
         artifact!(federation_ballots, FederationBallots),
+        artifact!(private_groups, PrivateGroups),
         artifact!(erc1967_proxy, ERC1967Proxy),
         artifact!(trust_math_harness, TrustMathHarness),
     ]

@@ -58,6 +58,11 @@ bind!(
     "artifacts/SealedDelivery.json"
 );
 bind!(
+    private_groups,
+    PrivateGroups,
+    "artifacts/PrivateGroups.json"
+);
+bind!(
     trust_and_reputation,
     TrustAndReputation,
     "artifacts/TrustAndReputation.json"
@@ -87,6 +92,11 @@ bind!(
     erc7913_p256_verifier,
     ERC7913P256Verifier,
     "artifacts/ERC7913P256Verifier.json"
+);
+bind!(
+    erc7913_webauthn_verifier,
+    ERC7913WebAuthnVerifier,
+    "artifacts/ERC7913WebAuthnVerifier.json"
 );
 bind!(gatekeeper, Gatekeeper, "artifacts/Gatekeeper.json");
 bind!(erc1967_proxy, ERC1967Proxy, "artifacts/ERC1967Proxy.json");

@@ -6,6 +6,7 @@
 //! * [`bindings`]: one module per contract with typed calls, events and errors,
 //! * [`artifacts`]: creation and deployed code by contract name,
 //! * [`eip712`]: the messages that accounts, certifiers and devices sign,
+//! * [`private_messages`]: what the identity keys of private transactions sign,
 //! * [`values`]: the numbers behind the contracts' enums,
 //! * [`deployment`]: the suite as an ordered list of transactions, with every address known beforehand.
 
@@ -13,6 +14,7 @@ pub mod artifacts;
 pub mod bindings;
 pub mod deployment;
 pub mod eip712;
+pub mod private_messages;
 pub mod values;
 
 pub use bindings::*;

@@ -308,6 +308,20 @@ wire_enum!(
     }
 );
 
+wire_enum!(
+    /// `IPrivateGroups.Mode`, what a transaction of a group must satisfy.
+    PrivateMode {
+        /// Any account that a member's node accepts.
+        Standard = 0,
+        /// Only accounts of member organisations.
+        CounterParty = 1,
+        /// Acknowledged by the mandatory members before it is ordered.
+        Mandatory = 2,
+        /// Names the private state root before and after it.
+        Validated = 3,
+    }
+);
+
 /// `status` of resources and listings: 1 live.
 pub const STATUS_LIVE: u8 = 1;
 /// 2 paused.

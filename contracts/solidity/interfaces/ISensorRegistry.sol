@@ -82,6 +82,10 @@ interface ISensorRegistry {
     /// @notice As `get` has them; 0 if there is no such resource.
     function ownerOf(bytes32 id) external view returns (bytes32 org, uint48 since);
 
+    /// @notice What other contracts ask about a resource before they let it serve: as `get` has it, for less; all
+    /// zero if unknown. `since` in seconds since 1970.
+    function standing(bytes32 id) external view returns (bytes32 org, uint48 since, uint8 status);
+
     /// @notice All zero if unknown.
     function get(bytes32 id) external view returns (Resource memory);
 }

@@ -24,6 +24,8 @@ pub(super) mod nonces {
     pub(in crate::deployment) const INCIDENT_REGISTRY: u64 = 25;
     pub(in crate::deployment) const SEALED_DELIVERY: u64 = 27;
     pub(in crate::deployment) const FEDERATION_BALLOTS: u64 = 28;
+    pub(in crate::deployment) const WEBAUTHN_VERIFIER: u64 = 29;
+    pub(in crate::deployment) const PRIVATE_GROUPS: u64 = 30;
 }
 
 /// The address to call per contract (the proxy where there is one); in JSON under the contract's name.
@@ -63,6 +65,14 @@ pub struct ContractAddresses {
     /// ERC-7913 adapter for P-256 keys.
     #[serde(rename = "ERC7913P256Verifier", alias = "p256Verifier")]
     pub p256_verifier: Address,
+    /// ERC-7913 adapter for passkeys, which sign a WebAuthn assertion; zero on a chain that was made without.
+    #[serde(
+        default,
+        rename = "ERC7913WebAuthnVerifier",
+        alias = "webAuthnVerifier",
+        alias = "webauthnVerifier"
+    )]
+    pub webauthn_verifier: Address,
     /// Through which guardians close targets.
     #[serde(alias = "gatekeeper")]
     pub gatekeeper: Address,
@@ -81,6 +91,9 @@ pub struct ContractAddresses {
     /// The judge of sealed datasets.
     #[serde(alias = "sealedDelivery")]
     pub sealed_delivery: Address,
+    /// Groups of private transactions, and their parties' keys; zero on a chain that was made without.
+    #[serde(default, alias = "privateGroups")]
+    pub private_groups: Address,
 }
 
 impl ContractAddresses {
@@ -100,18 +113,20 @@ impl ContractAddresses {
             data_marketplace: proxy(nonces::DATA_MARKETPLACE),
             ed25519_verifier: deployer.create(nonces::ED25519_VERIFIER),
             p256_verifier: deployer.create(nonces::P256_VERIFIER),
+            webauthn_verifier: deployer.create(nonces::WEBAUTHN_VERIFIER),
             gatekeeper: deployer.create(nonces::GATEKEEPER),
             permissioning: proxy(nonces::PERMISSIONING),
             consent_and_access: proxy(nonces::CONSENT_AND_ACCESS),
             sla_registry: proxy(nonces::SLA_REGISTRY),
             incident_registry: proxy(nonces::INCIDENT_REGISTRY),
             sealed_delivery: deployer.create(nonces::SEALED_DELIVERY),
+            private_groups: proxy(nonces::PRIVATE_GROUPS),
         }
     }
 
     /// Name and address of each, in order of deployment.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, Address); 17] {
+    pub fn named(&self) -> [(&'static str, Address); 19] {
         [
             ("AccessManager", self.access_manager),
             ("MedinaToken", self.medina_token),
@@ -124,12 +139,14 @@ impl ContractAddresses {
             ("DataMarketplace", self.data_marketplace),
             ("Ed25519Verifier", self.ed25519_verifier),
             ("ERC7913P256Verifier", self.p256_verifier),
+            ("ERC7913WebAuthnVerifier", self.webauthn_verifier),
             ("Gatekeeper", self.gatekeeper),
             ("Permissioning", self.permissioning),
             ("ConsentAndAccess", self.consent_and_access),
             ("SlaRegistry", self.sla_registry),
             ("IncidentRegistry", self.incident_registry),
             ("SealedDelivery", self.sealed_delivery),
+            ("PrivateGroups", self.private_groups),
         ]
     }
 }

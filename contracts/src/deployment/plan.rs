@@ -11,6 +11,7 @@ use crate::bindings::{
     ed25519_verifier::Ed25519Verifier,
     erc1967_proxy::ERC1967Proxy,
     erc7913_p256_verifier::ERC7913P256Verifier,
+    erc7913_webauthn_verifier::ERC7913WebAuthnVerifier,
     federation_ballots::{FederationBallots, FederationState as BallotsState},
     federation_registry::{FederationRegistry, FederationState},
     gatekeeper::Gatekeeper,
@@ -19,6 +20,7 @@ use crate::bindings::{
     market_orders::{MarketOrders, MarketState as OrdersState},
     medina_token::MedinaToken,
     permissioning::{IPermissioning, Permissioning},
+    private_groups::PrivateGroups,
     sealed_delivery::SealedDelivery,
     sensor_registry::SensorRegistry,
     sla_registry::SlaRegistry,
@@ -234,6 +236,32 @@ impl Planner {
             }
             .abi_encode(),
         );
+        self.create(
+            "ERC7913WebAuthnVerifier",
+            nonces::WEBAUTHN_VERIFIER,
+            &ERC7913WebAuthnVerifier::BYTECODE,
+            Vec::new(),
+        );
+        self.create_private_groups();
+    }
+
+    fn create_private_groups(&mut self) {
+        let at = self.addresses;
+        self.create(
+            "PrivateGroups implementation",
+            nonces::PRIVATE_GROUPS,
+            &PrivateGroups::BYTECODE,
+            PrivateGroups::constructorCall {
+                identity: at.identity,
+                permissioning: at.permissioning,
+                ed25519: at.ed25519_verifier,
+            }
+            .abi_encode(),
+        );
+        let initialize = PrivateGroups::initializeCall {
+            authority: at.access_manager,
+        };
+        self.proxy("PrivateGroups", nonces::PRIVATE_GROUPS, &initialize);
     }
 
     fn create_agreements(&mut self) {
@@ -392,7 +420,7 @@ impl Planner {
                 &call,
             );
         }
-        for verifier in [at.ed25519_verifier, at.p256_verifier] {
+        for verifier in [at.ed25519_verifier, at.p256_verifier, at.webauthn_verifier] {
             let call = SensorRegistry::setVerifierCall {
                 verifier,
                 allowed: true,
@@ -483,6 +511,15 @@ impl Planner {
             &[
                 IncidentRegistry::raiseAlertCall::SELECTOR,
                 IncidentRegistry::reportCall::SELECTOR,
+            ],
+        );
+        self.assign(at.private_groups, roles::GOVERNOR, &[upgrade]);
+        self.assign(
+            at.private_groups,
+            roles::PUBLIC,
+            &[
+                PrivateGroups::registerPartyCall::SELECTOR,
+                PrivateGroups::createGroupCall::SELECTOR,
             ],
         );
         let set_params = TrustAndReputation::setParamsCall::SELECTOR;
