@@ -62,6 +62,11 @@ impl<'a> Field<'a> {
         self.value.and_then(Value::as_bool) == Some(true)
     }
 
+    /// True when the field is the word `false`.
+    pub(crate) fn is_false(&self) -> bool {
+        self.value.and_then(Value::as_bool) == Some(false)
+    }
+
     /// Reads with `read` unless the field is missing.
     pub(crate) fn optional<T>(
         &self,

@@ -15,7 +15,7 @@
 use crate::{
     GenesisError, GenesisFile,
     field::Field,
-    genesis_file::{forks_of, read_accounts, read_config},
+    genesis_file::{FORKS, PARIS_BLOCK, forks_of, read_accounts, read_config},
     limits,
 };
 use alloy_genesis::{ChainConfig, GenesisAccount};
@@ -47,7 +47,7 @@ const LEFT_OUT: [(&str, &str); 6] = [
     ),
     ("evmStackSize", "the stack has 1,024 words"),
 ];
-/// The first fork that Medina's contracts run on.
+/// The first fork under which transactions can call Medina's contracts.
 const CONTRACTS_NEED: Fork = Fork::Cancun;
 /// Bytes of a genesis file's extra data that are read at all: a Besu network of
 /// all the validators that there may be stays far below.
@@ -103,6 +103,7 @@ impl ForeignGenesis {
                 message: error.to_string(),
             })?;
         let mut notes = Vec::new();
+        level_old_forks(&mut value, &mut notes);
         cut_balances(&mut value, &mut notes);
         Self::read(&Field::root(&value), notes)
     }
@@ -152,35 +153,31 @@ impl ForeignGenesis {
         &self.notes
     }
 
-    /// Time of the genesis block: the file's, unless Medina's contracts could not
-    /// begin then and can by now.
+    /// Time of the genesis block: the file's, unless it is 0, which stands for
+    /// "never" in Medina's contracts, so that no role could begin then.
     ///
     /// # Errors
-    /// When they cannot run now either.
+    /// When the forks are none that a chain can follow.
     pub(crate) fn timestamp_s(&mut self, now_s: u64) -> Result<u64, GenesisError> {
-        let forks = forks_of(&self.config)?;
-        // Time 0 stands for "never" in contracts, so that no role could begin then.
-        let is_time = self.timestamp_s > 0;
-        if is_time && forks.at(self.timestamp_s).fork >= CONTRACTS_NEED {
-            return Ok(self.timestamp_s);
+        let mut begins_s = self.timestamp_s;
+        if begins_s == 0 {
+            begins_s = now_s;
+            self.notes.push(format!(
+                "timestamp 0: the chain begins at {now_s} instead, since Medina's contracts need a \
+                 time above 0"
+            ));
         }
-        let found = forks.at(now_s).fork;
-        if found < CONTRACTS_NEED {
-            return Err(GenesisError::Field {
-                path: "config".to_owned(),
-                found: format!("the rules of {found} at {now_s}"),
-                expected: format!(
-                    "those of {CONTRACTS_NEED} or later, which Medina's contracts need: set the \
-                     times of the forks to 0"
-                ),
-            });
+        let first = forks_of(&self.config)?
+            .at_block(1, now_s.max(begins_s))
+            .fork;
+        if first < CONTRACTS_NEED {
+            self.notes.push(format!(
+                "config: the first blocks follow {first}. Medina's contracts hold from the first \
+                 block on for validators and permissions; transactions to them succeed from \
+                 {CONTRACTS_NEED} on"
+            ));
         }
-        self.notes.push(format!(
-            "timestamp {}: the chain begins at {now_s} instead, since Medina's contracts need a \
-             time above 0 and the rules of {CONTRACTS_NEED}",
-            self.timestamp_s
-        ));
-        Ok(now_s)
+        Ok(begins_s)
     }
 
     /// Puts it into the genesis of a new network.
@@ -325,6 +322,54 @@ fn read_extra_data(field: &Field<'_>, notes: &mut Vec<String>) -> Result<Bytes, 
         given.len()
     ));
     Ok(Bytes::new())
+}
+
+/// What ends proof of work: such a file means Paris, even where it names no later fork.
+const MERGE: [&str; 4] = [
+    "terminalTotalDifficulty",
+    "terminalTotalDifficultyPassed",
+    "mergeNetsplitBlock",
+    "preMergeForkBlock",
+];
+
+/// Forks up to Paris hold from the first block on, whenever the file has them begin.
+fn level_old_forks(file: &mut Value, notes: &mut Vec<String>) {
+    let Some(config) = file.get_mut("config").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let has_merge = MERGE.iter().any(|name| config.contains_key(*name));
+    for name in FORKS.iter().chain(&MERGE) {
+        let Some(begins) = config.get(*name) else {
+            continue;
+        };
+        // Difficulties are beyond 64 bits, where a JSON number is a float.
+        let is_later = match Field::root(begins).u256() {
+            Ok(begins) => !begins.is_zero(),
+            Err(_) => begins.as_f64().is_some_and(|begins| begins > 0.0),
+        };
+        if is_later {
+            notes.push(format!(
+                "config.{name} {begins}: all rules up to Paris hold from the first block on"
+            ));
+            config.remove(*name);
+        }
+    }
+    let is_later = |name: &String| {
+        ["shanghai", "cancun", "prague", "osaka", "bpo"]
+            .iter()
+            .any(|fork| name.starts_with(fork))
+    };
+    if config.keys().any(is_later) {
+        return;
+    }
+    if has_merge {
+        config.insert(PARIS_BLOCK.to_owned(), 0.into());
+    } else {
+        notes.push(
+            "config: names no fork from Paris on, so Osaka holds from the first block on"
+                .to_owned(),
+        );
+    }
 }
 
 /// Balances that no chain of ours can hold, such as that of geth's developer

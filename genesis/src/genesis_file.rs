@@ -15,7 +15,7 @@ use alloy_eips::eip7840::BlobParams;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256};
 use medina_types::{
-    ForkSchedule,
+    FORKS_BY_BLOCK, ForkSchedule,
     limits::{CONFIG_FILE_BYTES_MAX, EXTRA_DATA_BYTES_MAX},
 };
 use serde_json::Value;
@@ -43,8 +43,14 @@ const TOP_LEVEL_FIELDS: &[&str] = &[
     "medina",
 ];
 
+/// Names under which genesis files set forks by time, in the order of [`FORKS_BY_BLOCK`].
+const FORKS_BY_TIME: [&str; 4] = ["shanghaiTime", "cancunTime", "pragueTime", "osakaTime"];
+
+/// Says that a chain begins with Paris where no later fork is named.
+pub(crate) const PARIS_BLOCK: &str = "parisBlock";
+
 /// Forks before Paris, in the rules from block 0 on.
-const FORKS: &[&str] = &[
+pub(crate) const FORKS: &[&str] = &[
     "homesteadBlock",
     "daoForkBlock",
     "eip150Block",
@@ -248,11 +254,12 @@ fn read_own_config(config: &Field<'_>) -> Result<ChainConfig, GenesisError> {
 
 /// Chain id and forks.
 pub(crate) fn read_config(config: &Field<'_>) -> Result<ChainConfig, GenesisError> {
-    let osaka = osaka_config(read_chain_id(config)?);
+    let mut osaka = osaka_config(read_chain_id(config)?);
     let time = |name: &str| {
         let field = config.get(name);
         field.optional(|field| field.u64(0..=u64::MAX, "Unix seconds"))
     };
+    read_forks_by_block(config, &mut osaka)?;
     let named = ChainConfig {
         shanghai_time: time("shanghaiTime")?,
         cancun_time: time("cancunTime")?,
@@ -277,11 +284,29 @@ pub(crate) fn read_config(config: &Field<'_>) -> Result<ChainConfig, GenesisErro
         named.bpo4_time,
         named.bpo5_time,
     ];
-    Ok(if times.iter().all(Option::is_none) {
-        osaka
-    } else {
-        named
-    })
+    let is_by_time = times.iter().any(Option::is_some);
+    let is_named = is_by_time || !osaka.extra_fields.is_empty();
+    Ok(if is_named { named } else { osaka })
+}
+
+/// Forks that are set by block stay in the config under their names.
+fn read_forks_by_block(config: &Field<'_>, into: &mut ChainConfig) -> Result<(), GenesisError> {
+    let paris = config.get(PARIS_BLOCK);
+    if !paris.is_missing() {
+        paris.fixed(0, "the first rules are those of Paris")?;
+        into.extra_fields.insert(PARIS_BLOCK.to_owned(), 0.into());
+    }
+    for (name, by_time) in FORKS_BY_BLOCK.into_iter().zip(FORKS_BY_TIME) {
+        let field = config.get(name);
+        let Some(block) = field.optional(|field| field.u64(0..=u64::MAX, "a block"))? else {
+            continue;
+        };
+        if !config.get(by_time).is_missing() {
+            return Err(field.expected(format!("nothing beside config.{by_time}")));
+        }
+        into.extra_fields.insert(name.to_owned(), block.into());
+    }
+    Ok(())
 }
 
 fn read_blob_schedule(field: &Field<'_>) -> Result<BTreeMap<String, BlobParams>, GenesisError> {

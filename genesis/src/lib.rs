@@ -33,5 +33,5 @@ pub use network_files::{
     CONFIG_FILE, GENESIS_FILE, KEY_FILE, ListedNode, NETWORK_FILE, NodeList, NodePorts,
     OPERATOR_KEY_FILE,
 };
-pub use new_chain::{ChainOptions, new_chain};
+pub use new_chain::{ChainOptions, GovernanceDelays, new_chain, new_chain_with};
 pub use test_accounts::{TEST_ACCOUNTS, TEST_MNEMONIC, TestAccount, test_account, test_addresses};

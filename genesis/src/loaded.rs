@@ -22,6 +22,7 @@ pub struct LoadedGenesis {
     spec: ChainSpec,
     changes: StateChanges,
     nodes: Vec<NodePublicKey>,
+    quorum_compat: bool,
 }
 
 /// Reads and checks the genesis file at `path`.
@@ -83,6 +84,7 @@ impl LoadedGenesis {
             spec,
             changes,
             nodes: medina.nodes.clone(),
+            quorum_compat: medina.quorum_compat,
         })
     }
 
@@ -102,6 +104,12 @@ impl LoadedGenesis {
     #[must_use]
     pub fn nodes(&self) -> &[NodePublicKey] {
         &self.nodes
+    }
+
+    /// Whether nodes take the private transactions of `GoQuorum`'s clients.
+    #[must_use]
+    pub const fn quorum_compat(&self) -> bool {
+        self.quorum_compat
     }
 
     /// Validators and proposers of height 1.
@@ -284,7 +292,7 @@ fn check_permissioning(spec: &ChainSpec, state: &StateChanges) -> Result<(), Gen
 /// Header of block 0. Its `mixHash` binds the `medina` section, so that the
 /// genesis hash names everything that nodes must agree on.
 fn genesis_header(ethereum: &Genesis, medina: &MedinaSection, forks: &ForkSchedule) -> Header {
-    let fork = forks.at(ethereum.timestamp).fork;
+    let fork = forks.at_block(0, ethereum.timestamp).fork;
     Header {
         beneficiary: ethereum.coinbase,
         state_root: state_root(&ethereum.alloc),

@@ -49,6 +49,10 @@ pub struct MedinaSection {
     /// `Permissioning` contract gives no answer. None elsewhere.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub accounts: BTreeSet<Address>,
+    /// Whether nodes take the private transactions of `GoQuorum`'s clients, marked by
+    /// `v` 37 or 38. Off unless it is said: the mark is outside the signature.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub quorum_compat: bool,
 }
 
 impl MedinaSection {
@@ -71,6 +75,7 @@ impl MedinaSection {
             "contracts",
             "nodes",
             "accounts",
+            "quorumCompat",
         ])?;
         let version = field.get("version");
         version.u64(
@@ -91,6 +96,7 @@ impl MedinaSection {
             contracts: read_contracts(&field.get("contracts"))?,
             nodes: read_nodes(&field.get("nodes"))?,
             accounts: read_accounts(&field.get("accounts"))?,
+            quorum_compat: read_flag(&field.get("quorumCompat"))?,
         })
     }
 
@@ -113,6 +119,17 @@ impl MedinaSection {
             ]
             .concat(),
         )
+    }
+}
+
+/// `true` or `false`; missing is false.
+fn read_flag(field: &Field<'_>) -> Result<bool, GenesisError> {
+    if field.is_true() {
+        return Ok(true);
+    }
+    match field.is_missing() || field.is_false() {
+        true => Ok(false),
+        false => Err(field.expected("true or false")),
     }
 }
 

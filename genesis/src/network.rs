@@ -10,7 +10,7 @@ use crate::{
         CONFIG_FILE, GENESIS_FILE, ListedNode, NETWORK_FILE, NodeList, NodePorts,
         OPERATOR_KEY_FILE, loopback, write_new, write_node, write_secret,
     },
-    new_chain::{ChainOptions, new_chain},
+    new_chain::{ChainOptions, GovernanceDelays, new_chain_with},
     test_accounts::test_account,
 };
 use alloy_primitives::{Address, B256};
@@ -40,6 +40,9 @@ pub struct NetworkOptions {
     pub permissions: PermissionMode,
     /// Holds all coins and roles in place of the test accounts.
     pub admin: Option<Address>,
+    /// How long governance waits; `None` is the usual: not at all for test accounts, else as the
+    /// contracts specification says.
+    pub governance: Option<GovernanceDelays>,
     /// Time of the genesis block, Unix seconds.
     pub timestamp_s: u64,
     /// A genesis of geth or Besu whose chain id, forks, accounts and times the
@@ -60,6 +63,7 @@ impl NetworkOptions {
             consensus: ConsensusParameters::default(),
             permissions: PermissionMode::Open,
             admin: None,
+            governance: None,
             timestamp_s,
             foreign: None,
         }
@@ -119,7 +123,8 @@ pub fn generate_network(options: &NetworkOptions) -> Result<GeneratedNetwork, Ne
         chain.chain_id = foreign.chain_id();
         chain.timestamp_s = foreign.timestamp_s(options.timestamp_s)?;
     }
-    let mut file = new_chain(&chain)?;
+    let usual = GovernanceDelays::usual(options.admin);
+    let mut file = new_chain_with(&chain, options.governance.unwrap_or(usual))?;
     if let Some(foreign) = &foreign {
         file = foreign.apply_to(file)?;
     }

@@ -32,17 +32,70 @@ pub struct ChainOptions {
     pub timestamp_s: u64,
 }
 
-/// Makes the genesis of a new chain with all contracts deployed.
+/// How long what governor and minters want is announced before it can happen, seconds: time in which
+/// guardians cancel it and others leave (contracts specification, section 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GovernanceDelays {
+    /// Upgrades, parameters, allow lists, roles.
+    pub governor_s: u32,
+    /// New tokens.
+    pub minter_s: u32,
+}
+
+impl GovernanceDelays {
+    /// Development: everything at once.
+    pub const NONE: Self = Self {
+        governor_s: 0,
+        minter_s: 0,
+    };
+    /// The specification's: 48 and 24 hours.
+    pub const STANDARD: Self = Self {
+        governor_s: 48 * 3_600,
+        minter_s: 24 * 3_600,
+    };
+
+    /// The same delay for both.
+    #[must_use]
+    pub const fn both(seconds: u32) -> Self {
+        Self {
+            governor_s: seconds,
+            minter_s: seconds,
+        }
+    }
+
+    /// None where the well-known test accounts rule, else the specification's.
+    #[must_use]
+    pub const fn usual(admin: Option<Address>) -> Self {
+        match admin {
+            None => Self::NONE,
+            Some(_) => Self::STANDARD,
+        }
+    }
+}
+
+/// Makes the genesis of a new chain with all contracts deployed and the usual delays of governance.
 ///
 /// # Errors
 /// [`GenesisError::Predeploy`].
 pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
+    new_chain_with(options, GovernanceDelays::usual(options.admin))
+}
+
+/// The same with these delays.
+///
+/// # Errors
+/// [`GenesisError::Predeploy`].
+pub fn new_chain_with(
+    options: &ChainOptions,
+    delays: GovernanceDelays,
+) -> Result<GenesisFile, GenesisError> {
     let holders = options
         .admin
         .map_or_else(test_addresses, |admin| vec![admin]);
     let validators = options.validators.validators().iter();
-    let parameters = DeploymentParameters::development(&holders)
+    let mut parameters = DeploymentParameters::development(&holders)
         .with_validators(validators.map(|validator| (validator.key.0.into(), validator.operator)));
+    (parameters.governor_delay_s, parameters.minter_delay_s) = (delays.governor_s, delays.minter_s);
     let accounts = match options.permissions {
         PermissionMode::Open => BTreeSet::new(),
         PermissionMode::Enforced => parameters.permissioning.accounts.iter().copied().collect(),
@@ -67,6 +120,7 @@ pub fn new_chain(options: &ChainOptions) -> Result<GenesisFile, GenesisError> {
         contracts: predeployed.contracts,
         nodes: Vec::new(),
         accounts,
+        quorum_compat: false,
     };
     let ethereum = Genesis {
         config: osaka_config(options.chain_id),

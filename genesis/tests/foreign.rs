@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use alloy_primitives::{Address, U256, address};
+use medina_execution::Executor;
 use medina_genesis::{
     ForeignGenesis, GeneratedNetwork, LoadedGenesis, NetworkOptions, generate_network,
 };
 use medina_types::{Fork, GasPolicy};
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 const NOW_S: u64 = 1_770_000_000;
 
@@ -111,7 +112,7 @@ fn besu_network_keeps_its_times_its_reward_and_its_contracts() {
 }
 
 #[test]
-fn schedule_of_a_public_test_network_is_followed_from_the_rules_of_today() {
+fn schedule_of_a_public_test_network_is_followed_from_its_first_block() {
     let (network, genesis) = network_of(&value_of("later_forks.json"));
     let spec = genesis.spec();
     let at = |time| spec.forks.at(time).fork;
@@ -133,31 +134,73 @@ fn schedule_of_a_public_test_network_is_followed_from_the_rules_of_today() {
         ]
     );
     assert_eq!(spec.forks.at(NOW_S).blobs.max_blob_count, 21);
-    // Medina's contracts could not run when that network began.
-    assert_eq!(spec.genesis_header.timestamp, NOW_S);
-    assert!(notes_name(&network, "timestamp"), "{:?}", network.notes);
+    let first = &spec.genesis_header;
+    assert_eq!(first.timestamp, 0x6515_6994);
+    assert!(first.withdrawals_root.is_none() && first.blob_gas_used.is_none());
+    // By now Osaka holds: whoever starts the network can call all contracts.
+    assert!(!notes_name(&network, "timestamp"), "{:?}", network.notes);
+    assert!(!notes_name(&network, "config:"), "{:?}", network.notes);
+}
+
+#[test]
+fn files_that_end_with_proof_of_work_or_its_end_follow_paris() {
+    let (network, genesis) = network_of(&value_of("geth_merge.json"));
+    let spec = genesis.spec();
+    assert_eq!(spec.forks.at(u64::MAX).fork, Fork::Paris);
+    assert!(spec.genesis_header.withdrawals_root.is_none());
+    for name in [
+        "config.berlinBlock 12244000",
+        "config.londonBlock 12965000",
+        "config.mergeNetsplitBlock 15537393",
+        "config.terminalTotalDifficulty",
+        "config: the first blocks follow Paris",
+    ] {
+        assert!(notes_name(&network, name), "{name}: {:?}", network.notes);
+    }
+}
+
+#[test]
+fn file_of_besu_that_names_nothing_behind_berlin_follows_the_newest_rules() {
+    let (network, genesis) = network_of(&value_of("besu_berlin.json"));
+    assert_eq!(genesis.spec().forks.at(0).fork, Fork::Osaka);
+    for name in ["config: names no fork", "config.transitions"] {
+        assert!(notes_name(&network, name), "{name}: {:?}", network.notes);
+    }
+}
+
+#[test]
+fn forks_by_block_come_before_those_by_time() {
+    let mut file = value_of("later_forks.json");
+    let config = file["config"].as_object_mut().unwrap();
+    for fork in ["shanghaiTime", "cancunTime"] {
+        config.remove(fork);
+    }
+    config.insert("shanghaiBlock".to_owned(), json!(3));
+    config.insert("cancunBlock".to_owned(), json!("0x5"));
+    let (_, genesis) = network_of(&file);
+    let forks = &genesis.spec().forks;
+    let at = [2, 3, 4, 5].map(|number| forks.at_block(number, 0x6515_6994).fork);
+    assert_eq!(
+        at,
+        [Fork::Paris, Fork::Shanghai, Fork::Shanghai, Fork::Cancun]
+    );
+    assert_eq!(forks.at_block(0, 1_759_308_480).fork, Fork::Osaka);
 }
 
 #[test]
 fn what_cannot_be_followed_is_one_clear_line() {
     let table = [
         (
-            "/config/berlinBlock",
-            json!(12_244_000),
-            "config.berlinBlock",
-            "from the first block",
+            "/config/pragueBlock",
+            json!(7),
+            "config.pragueBlock",
+            "nothing beside config.pragueTime",
         ),
         (
-            "/config/terminalTotalDifficulty",
-            json!("17000000000000000"),
-            "terminalTotalDifficulty",
-            "from the first block",
-        ),
-        (
-            "/config/mergeNetsplitBlock",
-            json!(1_735_371),
-            "mergeNetsplitBlock",
-            "from the first block",
+            "/config/parisBlock",
+            json!(7),
+            "config.parisBlock",
+            "the first rules are those of Paris",
         ),
         (
             "/config/cancunTime",
@@ -194,7 +237,7 @@ fn what_cannot_be_followed_is_one_clear_line() {
 }
 
 #[test]
-fn network_whose_rules_are_too_old_for_the_contracts_says_so() {
+fn network_whose_rules_are_too_old_for_calls_to_the_contracts_says_so() {
     let mut file = value_of("later_forks.json");
     let config = file["config"].as_object_mut().unwrap();
     for fork in [
@@ -206,13 +249,13 @@ fn network_whose_rules_are_too_old_for_the_contracts_says_so() {
     ] {
         config.remove(fork);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let error = generate_network(&options(folder.path(), &file)).unwrap_err();
-    assert!(
-        error.to_string().contains("which Medina's contracts need"),
-        "{error}"
-    );
-    assert!(!folder.path().join("network").exists());
+    let (network, genesis) = network_of(&file);
+    let note = "config: the first blocks follow Shanghai";
+    assert!(notes_name(&network, note), "{:?}", network.notes);
+    // The contract names the validators all the same.
+    let executor = Executor::new(Arc::new(genesis.spec().clone()));
+    let named = executor.validators_of_genesis(genesis.changes()).unwrap();
+    assert_eq!(named, genesis.spec().validators);
 }
 
 #[test]

@@ -172,6 +172,7 @@ fn anything_nodes_must_agree_on_changes_the_genesis_hash() {
         ("/medina/blockReward", json!(1)),
         ("/medina/validators/0/key", json!(key(9))),
         ("/medina/nodes", json!([])),
+        ("/medina/quorumCompat", json!(true)),
         (
             "/alloc/0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266/balance",
             json!("1"),
@@ -180,6 +181,19 @@ fn anything_nodes_must_agree_on_changes_the_genesis_hash() {
         let other = load(&changed(pointer, value)).unwrap().spec().genesis_hash;
         assert_ne!(other, original, "{pointer}");
     }
+}
+
+#[test]
+fn transactions_of_goquorums_clients_are_taken_only_where_genesis_says_so() {
+    let original = load(&example()).unwrap();
+    assert!(!original.quorum_compat());
+    let said = load(&changed("/medina/quorumCompat", json!(false))).unwrap();
+    assert_eq!(said.spec().genesis_hash, original.spec().genesis_hash);
+    let compat = changed("/medina/quorumCompat", json!(true));
+    let file = GenesisFile::from_json(&compat).unwrap();
+    assert!(load(&file.to_json()).unwrap().quorum_compat());
+    let error = load(&changed("/medina/quorumCompat", json!("yes"))).unwrap_err();
+    assert!(error.to_string().contains("quorumCompat"), "{error}");
 }
 
 #[test]

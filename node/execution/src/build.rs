@@ -79,7 +79,7 @@ impl Executor {
         self.check_is_head(store, parent)?;
         check_attributes(parent, attributes)?;
         let environment = self.environment_to_build(parent, attributes);
-        let rules = self.rules_at(environment.timestamp);
+        let rules = self.rules_of(environment.number, environment.timestamp);
         let latest = store.state();
         let mut state = self.state_on(&latest);
         self.begin_edited(&attributes.extra_data, &mut state)?;
@@ -99,7 +99,7 @@ impl Executor {
         )?;
         let root = store.state_root_after(&executed.changes)?;
         let sealed = seal(
-            self.spec.forks.at(environment.timestamp).fork,
+            self.fork_of(environment.number, environment.timestamp),
             parent,
             attributes,
             environment,

@@ -10,7 +10,7 @@ mod watch;
 use crate::{
     BlockOverrides, BlockState, CallEnvironment, ExecutionError, Executor, StateOverrides,
     TransactionRefused,
-    evm::{Machine, MachineContext, machine},
+    evm::{Machine, MachineContext, MachineRules, machine},
     overrides::{places_of_precompiles, pretend},
     transaction::RefusalContext,
 };
@@ -25,6 +25,7 @@ use revm::{
         either::Either,
         result::{ExecutionResult, HaltReason, Output},
     },
+    primitives::hardfork::SpecId,
 };
 
 /// A call as somebody asks for it; what is `None` gets a sensible value.
@@ -159,7 +160,47 @@ impl Executor {
         request: &CallRequest,
         gas: u64,
     ) -> Result<CallOutcome, ExecutionError> {
-        let (mut machine, transaction) = self.prepare_call(state, environment, request, gas, ())?;
+        let prepared = self.prepare_call(state, environment, request, gas, ())?;
+        self.run_call(prepared)
+    }
+
+    /// As [`Self::call`] for a question to one of the chain's own contracts, which
+    /// answers under every fork: see [`Self::ask_with_gas`].
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn ask_contract(
+        &self,
+        state: &dyn StateReader,
+        environment: CallEnvironment,
+        request: &CallRequest,
+    ) -> Result<CallOutcome, ExecutionError> {
+        let gas = self.call_gas(state, request)?;
+        self.ask_with_gas(state, environment, request, gas)
+    }
+
+    /// As [`Self::call_with_gas`] for a question that the chain itself asks one of
+    /// its own contracts. Before Cancun it runs by Cancun's rules, without whose
+    /// instructions none of these contracts runs.
+    pub(crate) fn ask_with_gas(
+        &self,
+        state: &dyn StateReader,
+        environment: CallEnvironment,
+        request: &CallRequest,
+        gas: u64,
+    ) -> Result<CallOutcome, ExecutionError> {
+        let mut rules = self.rules_of(environment.number, environment.timestamp);
+        if !rules.fork.is_enabled_in(SpecId::CANCUN) {
+            rules.fork = SpecId::CANCUN;
+        }
+        let prepared = self.prepare_call_under(&rules, state, environment, request, gas, ())?;
+        self.run_call(prepared)
+    }
+
+    fn run_call(
+        &self,
+        (mut machine, transaction): (Machine<'_>, TxEnv),
+    ) -> Result<CallOutcome, ExecutionError> {
         let context = self.refusal_context(&machine, &transaction);
         let outcome = machine
             .transact(transaction)
@@ -185,6 +226,20 @@ impl Executor {
         gas: u64,
         inspector: I,
     ) -> Result<(Machine<'a, I>, TxEnv), ExecutionError> {
+        let at = request.block_overrides.apply_to(environment);
+        let rules = self.rules_of(at.number, at.timestamp);
+        self.prepare_call_under(&rules, state, environment, request, gas, inspector)
+    }
+
+    fn prepare_call_under<'a, I>(
+        &'a self,
+        rules: &MachineRules,
+        state: &'a dyn StateReader,
+        environment: CallEnvironment,
+        request: &CallRequest,
+        gas: u64,
+        inspector: I,
+    ) -> Result<(Machine<'a, I>, TxEnv), ExecutionError> {
         self.check_chain(request)?;
         let mut environment = request.block_overrides.apply_to(environment);
         // A call that names no price sees a block whose gas is free, as in geth.
@@ -202,7 +257,6 @@ impl Executor {
             None => nonce_of(&mut state, request)?,
         };
         let transaction = call_transaction(request, gas, nonce, self.spec.chain_id);
-        let rules = self.rules_of(environment.number, environment.timestamp);
         let mut block = environment.to_block_env(&rules.blobs);
         // As with the base fee: who names no price for blobs pays none.
         if request.max_fee_per_blob_gas.unwrap_or(0) == 0
@@ -211,7 +265,7 @@ impl Executor {
             blob.blob_gasprice = 0;
         }
         let config = rules.call_config();
-        let mut machine = machine(&rules, config, block, state, inspector);
+        let mut machine = machine(rules, config, block, state, inspector);
         let places = places_of_precompiles(&machine.precompiles, &request.state_overrides);
         if let Some(places) = places.map_err(ExecutionError::from)? {
             machine.precompiles.set_places(places);

@@ -8,7 +8,7 @@ use crate::{
 use alloy_consensus::Header;
 use alloy_primitives::{Address, U256};
 use medina_storage::{Head, StateReader, StateRootUpdate, Store};
-use medina_types::{ChainSpec, Receipt, RecoveredBlock, StateChanges, ValidatorSet};
+use medina_types::{ChainSpec, Fork, Receipt, RecoveredBlock, StateChanges, ValidatorSet};
 use revm::primitives::hardfork::SpecId;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -114,21 +114,19 @@ impl Executor {
         &self.spec
     }
 
-    /// Rules that its machines follow in a block of this time.
+    /// The fork of a block from Paris on.
     #[must_use]
-    pub fn rules_at(&self, time_s: u64) -> MachineRules {
-        let spec = &self.spec;
-        let mut rules =
-            MachineRules::under(spec.chain_id, spec.header_rules, spec.forks.at(time_s));
-        rules.with_contracts_as_senders = self.edited.is_some();
-        rules
+    pub fn fork_of(&self, number: u64, time_s: u64) -> Fork {
+        self.spec.forks.at_block(number, time_s).fork
     }
 
-    /// As [`Self::rules_at`] for a block of this number too, which matters on
-    /// chains that began before Paris alone.
+    /// Rules that its machines follow in a block of this number and time.
     #[must_use]
     pub fn rules_of(&self, number: u64, time_s: u64) -> MachineRules {
-        let mut rules = self.rules_at(time_s);
+        let spec = &self.spec;
+        let step = spec.forks.at_block(number, time_s);
+        let mut rules = MachineRules::under(spec.chain_id, spec.header_rules, step);
+        rules.with_contracts_as_senders = self.edited.is_some();
         if let Some(fork) = self.history().and_then(|history| history.fork(number)) {
             rules.fork = fork;
         }

@@ -30,6 +30,7 @@ mod header_rules;
 mod overrides;
 mod permissions;
 mod precompiles;
+pub mod private;
 mod simulate;
 mod state;
 mod system_contracts;

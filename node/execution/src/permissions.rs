@@ -250,7 +250,7 @@ impl Executor {
             ..CallRequest::default()
         };
         let gas = limits::PERMISSION_CALL_GAS_MAX;
-        let outcome = self.call_with_gas(state, environment, &request, gas)?;
+        let outcome = self.ask_with_gas(state, environment, &request, gas)?;
         answer_of(question, outcome)
     }
 }

@@ -1,4 +1,5 @@
-//! Osaka's precompiles and Medina's own: ed25519 verification.
+//! Osaka's precompiles and Medina's own: ed25519 verification, and the mark of a
+//! private transaction ([`crate::private::marker`]).
 //!
 //! A device signs its readings with its own ed25519 key; a contract checks them
 //! here. Input: 32-byte public key, 64-byte signature, message of any length.
@@ -13,9 +14,10 @@
 //! [`WORD_GAS`] for each 32-byte word of the message, begun words included:
 //! SHA-256's word price, for SHA-512.
 
+use crate::private::marker;
 use alloy_primitives::{Address, Bytes, U256};
 use ed25519_dalek::{Signature, VerifyingKey};
-use medina_types::ED25519_PRECOMPILE;
+use medina_types::{ED25519_PRECOMPILE, MARKER_ADDRESS};
 use revm::{
     context_interface::{Cfg, ContextTr},
     handler::{EthPrecompiles, PrecompileProvider, precompile_output_to_interpreter_result},
@@ -77,7 +79,7 @@ pub struct MedinaPrecompiles {
     ethereum: EthPrecompiles,
     /// Ethereum's and, on our chains, our own.
     addresses: AddressSet,
-    with_ed25519: bool,
+    with_ours: bool,
     /// Which precompile answers at which address, where a caller moved some.
     moved: Option<BTreeMap<Address, Address>>,
 }
@@ -85,12 +87,12 @@ pub struct MedinaPrecompiles {
 impl MedinaPrecompiles {
     /// Ethereum's precompiles of this fork, with ours if asked for.
     #[must_use]
-    pub fn new(spec: SpecId, with_ed25519: bool) -> Self {
+    pub fn new(spec: SpecId, with_ours: bool) -> Self {
         let ethereum = EthPrecompiles::new(spec);
         let mut precompiles = Self {
             ethereum,
             addresses: AddressSet::default(),
-            with_ed25519,
+            with_ours,
             moved: None,
         };
         precompiles.collect_addresses();
@@ -116,8 +118,9 @@ impl MedinaPrecompiles {
 
     fn collect_addresses(&mut self) {
         self.addresses.clone_from(self.ethereum.warm_addresses());
-        if self.with_ed25519 {
+        if self.with_ours {
             self.addresses.insert(ED25519_PRECOMPILE);
+            self.addresses.insert(MARKER_ADDRESS);
         }
     }
 }
@@ -163,20 +166,27 @@ impl MedinaPrecompiles {
         context: &mut CTX,
         inputs: &CallInputs,
     ) -> Result<Option<InterpreterResult>, String> {
-        if !(self.with_ed25519 && inputs.bytecode_address == ED25519_PRECOMPILE) {
+        if !self.with_ours {
             return self.ethereum.run(context, inputs);
         }
-        let input = inputs.input.as_bytes(context);
-        let gas = ed25519_gas(input.len());
-        let output = if gas > inputs.gas_limit {
-            PrecompileOutput::halt(PrecompileHalt::OutOfGas, inputs.reservoir)
-        } else {
-            PrecompileOutput::new(gas, ed25519_verify(&input), inputs.reservoir)
+        let output = match inputs.bytecode_address {
+            ED25519_PRECOMPILE => run_ed25519(&inputs.input.as_bytes(context), inputs),
+            MARKER_ADDRESS => marker::run(&inputs.input.as_bytes(context), inputs),
+            _ => return self.ethereum.run(context, inputs),
         };
         Ok(Some(precompile_output_to_interpreter_result(
             output,
             inputs.gas_limit,
         )))
+    }
+}
+
+fn run_ed25519(input: &[u8], inputs: &CallInputs) -> PrecompileOutput {
+    let gas = ed25519_gas(input.len());
+    if gas > inputs.gas_limit {
+        PrecompileOutput::halt(PrecompileHalt::OutOfGas, inputs.reservoir)
+    } else {
+        PrecompileOutput::new(gas, ed25519_verify(input), inputs.reservoir)
     }
 }
 

@@ -32,14 +32,14 @@ impl From<StateFailure> for ExecutionError {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     /// Value below; `None` while nobody needed it (writes to a fresh contract).
     before: Option<U256>,
     now: U256,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct CachedAccount {
     before: Option<AccountState>,
     now: Option<AccountState>,
@@ -77,6 +77,7 @@ impl CachedAccount {
 }
 
 /// State below and changes above, as a database of the virtual machine.
+#[derive(Clone)]
 pub struct BlockState<'a> {
     below: &'a dyn StateReader,
     codes: Arc<CodeCache>,

@@ -154,7 +154,7 @@ impl TransactionJudge<'_> {
         };
         let outcome = self
             .executor
-            .call_with_gas(self.state, self.environment, &request, gas)?;
+            .ask_with_gas(self.state, self.environment, &request, gas)?;
         crate::permissions::yes_or_no(TRANSACTION_ALLOWED, outcome)
     }
 }

@@ -32,7 +32,8 @@ impl Executor {
             header: &parent.header,
             context: &parent.context,
         };
-        let rules = self.rules_at(block.header().timestamp);
+        let header = block.header();
+        let rules = self.rules_of(header.number, header.timestamp);
         check_sealed_block(&self.spec, &rules, ours, block)?;
         let senders = recover_senders(block, known_senders)?;
         let latest = store.state();
@@ -74,7 +75,7 @@ impl Executor {
     ) -> Result<Executed, InvalidBlock> {
         let header = block.header();
         let environment = CallEnvironment::of_header(header);
-        let rules = self.rules_at(header.timestamp);
+        let rules = self.rules_of(header.number, header.timestamp);
         let roots = ParentRoots {
             hash: header.parent_hash,
             beacon: header.parent_beacon_block_root.unwrap_or_default(),

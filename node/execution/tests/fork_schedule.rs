@@ -45,6 +45,23 @@ fn every_block_has_the_fields_of_its_fork_and_no_other() {
 }
 
 #[test]
+fn forks_by_block_begin_with_their_block_whatever_its_time() {
+    let steps = Fork::ALL.into_iter().zip([0, 2, 3, 5, 6]);
+    let steps = steps.map(|(fork, block)| ForkRules::new(0, fork).from_block(block));
+    let chain = Chain::with_forks(ForkSchedule::new(steps.collect()).unwrap());
+    use Fork::{Cancun, Osaka, Paris, Prague, Shanghai};
+    for fork in [Paris, Shanghai, Cancun, Cancun, Prague, Osaka] {
+        chain.advance(&[]);
+        let header = chain.head().header.clone();
+        assert_eq!(header.withdrawals_root.is_some(), fork >= Shanghai);
+        assert_eq!(header.excess_blob_gas.is_some(), fork >= Cancun);
+        assert_eq!(header.requests_hash.is_some(), fork >= Prague);
+        let named = chain.executor.fork_of(header.number, header.timestamp);
+        assert_eq!(named, fork, "block {}", header.number);
+    }
+}
+
+#[test]
 fn a_field_of_a_later_fork_is_refused_before_it() {
     let chain = chain();
     let refused = |change: &dyn Fn(&mut Block), field: &str| {

@@ -290,7 +290,9 @@ fn any_operator_and_equal_time_are_within_the_rules() {
     };
     check_block(
         chain.executor.spec(),
-        &chain.executor.rules_at(block.header.timestamp),
+        &chain
+            .executor
+            .rules_of(block.header.number, block.header.timestamp),
         parent,
         &block,
         1_000,

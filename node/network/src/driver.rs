@@ -11,6 +11,8 @@ use crate::{
     events,
     gossip::{self, Gossip, Topics},
     identity,
+    private::{PrivateEvent, PrivateReply},
+    rate_limit::RateLimit,
     shared::{Command, Shared},
     swarm::{Behaviour, BehaviourEvent, build_swarm, listen, multiaddr},
     sync::{self, Asked, SyncEvent},
@@ -66,6 +68,9 @@ impl Network {
             dials: DialSchedule::new(own_key),
             requests: BTreeMap::new(),
             answers: FuturesUnordered::new(),
+            private_requests: BTreeMap::new(),
+            private_answers: FuturesUnordered::new(),
+            private_rates: BTreeMap::new(),
             listening: listening_sender,
             has_met_itself: false,
             swapped: BTreeSet::new(),
@@ -91,6 +96,15 @@ struct PendingRequest {
     answer: oneshot::Sender<Result<SyncResponse, NetworkError>>,
 }
 
+/// A private request that waits for its answer.
+struct PendingPrivate {
+    peer: NodePublicKey,
+    answer: oneshot::Sender<Result<Vec<u8>, NetworkError>>,
+}
+
+/// What the node answered to a peer's private request, with the way back.
+type PrivateAnswer = (ResponseChannel<Vec<u8>>, Option<Vec<u8>>);
+
 /// What the node answered to a peer's request, with the way back.
 type Answer = (ResponseChannel<SyncResponse>, Option<SyncResponse>);
 
@@ -101,6 +115,10 @@ struct Driver {
     dials: DialSchedule,
     requests: BTreeMap<OutboundRequestId, PendingRequest>,
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    private_requests: BTreeMap<OutboundRequestId, PendingPrivate>,
+    private_answers: FuturesUnordered<BoxFuture<'static, PrivateAnswer>>,
+    /// Of peers that are connected.
+    private_rates: BTreeMap<NodePublicKey, RateLimit>,
     listening: watch::Sender<Option<SocketAddr>>,
     /// Said once: it would come again with every dial.
     has_met_itself: bool,
@@ -123,6 +141,12 @@ impl Driver {
                         let _ = self.swarm.behaviour_mut().sync.send_response(channel, response);
                     }
                 }
+                Some((channel, answer)) = self.private_answers.next() => {
+                    if let Some(answer) = answer {
+                        let private = &mut self.swarm.behaviour_mut().private;
+                        let _ = private.send_response(channel, answer);
+                    }
+                }
                 () = wait_until(due) => self.dial_due(),
             }
         }
@@ -137,6 +161,11 @@ impl Driver {
                 request,
                 answer,
             } => self.request(peer, request, answer),
+            Command::RequestPrivate {
+                peer,
+                bytes,
+                answer,
+            } => self.request_private(peer, bytes, answer),
             Command::SetKnownPeers(peers) => self.set_known_peers(peers),
             Command::Close { connection } => {
                 self.swarm.close_connection(connection);
@@ -178,6 +207,22 @@ impl Driver {
         );
     }
 
+    fn request_private(
+        &mut self,
+        peer: NodePublicKey,
+        bytes: Vec<u8>,
+        answer: oneshot::Sender<Result<Vec<u8>, NetworkError>>,
+    ) {
+        let id = identity::peer_id(&peer).filter(|id| self.swarm.is_connected(id));
+        let Some(id) = id else {
+            let _ = answer.send(Err(NetworkError::NotConnected(peer)));
+            return;
+        };
+        let id = self.swarm.behaviour_mut().private.send_request(&id, bytes);
+        self.private_requests
+            .insert(id, PendingPrivate { peer, answer });
+    }
+
     fn set_known_peers(&mut self, peers: Vec<KnownPeer>) {
         let swarm = &self.swarm;
         let is_connected =
@@ -210,6 +255,7 @@ impl Driver {
         let now = Instant::now();
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_sync(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Private(event)) => self.on_private(event),
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
@@ -225,6 +271,7 @@ impl Driver {
             } => {
                 if let Some(key) = identity::node_key(&peer_id) {
                     self.dials.on_disconnected(&key, now, rand::random());
+                    self.private_rates.remove(&key);
                 }
             }
             SwarmEvent::IncomingConnectionError {
@@ -406,6 +453,67 @@ impl Driver {
         };
         // Whoever asked may have lost interest.
         let _ = answer.send(result);
+    }
+
+    fn on_private(&mut self, event: PrivateEvent) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request {
+                    request, channel, ..
+                } => self.on_private_request(peer, request, channel),
+                request_response::Message::Response {
+                    request_id,
+                    response,
+                } => {
+                    if let Some(pending) = self.private_requests.remove(&request_id) {
+                        // Whoever asked may have lost interest.
+                        let _ = pending.answer.send(Ok(response));
+                    }
+                }
+            },
+            request_response::Event::OutboundFailure {
+                request_id, error, ..
+            } => {
+                if let Some(pending) = self.private_requests.remove(&request_id) {
+                    let (peer, reason) = (pending.peer, error.to_string());
+                    let failed = NetworkError::PrivateRequestFailed { peer, reason };
+                    let _ = pending.answer.send(Err(failed));
+                }
+            }
+            // The peer asks again if it wants to.
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// Dropping the channel tells the peer that there is no answer.
+    fn on_private_request(
+        &mut self,
+        peer: PeerId,
+        bytes: Vec<u8>,
+        channel: ResponseChannel<Vec<u8>>,
+    ) {
+        let Some(from) = identity::node_key(&peer) else {
+            return;
+        };
+        if !self.shared.table().is_connected(&from) || !self.may_ask_privately(from) {
+            return;
+        }
+        let (reply, answer) = PrivateReply::new();
+        let requested = NetworkEvent::PrivateRequested { from, bytes, reply };
+        if self.shared.events.offer_private(requested) {
+            let answered = answer.map(|answer| (channel, answer.ok()));
+            self.private_answers.push(answered.boxed());
+        }
+    }
+
+    fn may_ask_privately(&mut self, from: NodePublicKey) -> bool {
+        let now = Instant::now();
+        let rate = self
+            .private_rates
+            .entry(from)
+            .or_insert_with(|| RateLimit::with_rate(limits::PRIVATE_REQUESTS_PER_SECOND_MAX, now));
+        rate.try_take(now)
     }
 
     fn on_gossip(&mut self, event: gossipsub::Event) {

@@ -30,6 +30,22 @@ pub enum NetworkError {
         /// What happened.
         reason: String,
     },
+    /// The request is larger than any peer reads.
+    #[error("a private request of {bytes} bytes is larger than {bytes_max}")]
+    PrivateRequestTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The peer gave no answer to a private request, or none that could be read.
+    #[error("peer {peer} did not answer the private request: {reason}")]
+    PrivateRequestFailed {
+        /// The peer.
+        peer: NodePublicKey,
+        /// What happened.
+        reason: String,
+    },
     /// Too many orders wait; try again later.
     #[error("the network is busy")]
     Busy,

@@ -1,5 +1,7 @@
-//! What the network tells the node, in two queues: urgent before bulk.
+//! What the network tells the node, in three queues: urgent before bulk before
+//! private.
 
+use crate::private::PrivateReply;
 use medina_types::{
     NodePublicKey, limits,
     wire::{PeerMessage, PeerStatus, SyncRequest, SyncResponse},
@@ -39,6 +41,16 @@ pub enum NetworkEvent {
         request: SyncRequest,
         /// Takes the answer; dropped, the peer gets an error.
         reply: SyncReply,
+    },
+    /// A peer asks about a private group; the bytes are within their bound and
+    /// otherwise unchecked.
+    PrivateRequested {
+        /// Who asks.
+        from: NodePublicKey,
+        /// What it says.
+        bytes: Vec<u8>,
+        /// Takes the answer; dropped, the peer gets an error.
+        reply: PrivateReply,
     },
     /// Transactions from the gossip, each within its size, otherwise unchecked.
     Gossip {
@@ -85,16 +97,18 @@ pub(crate) struct Queued {
 pub struct NetworkEvents {
     urgent: mpsc::Receiver<Queued>,
     bulk: mpsc::Receiver<Queued>,
+    private: mpsc::Receiver<Queued>,
 }
 
 impl NetworkEvents {
-    /// The next event: connections and consensus first. `None` once the network
+    /// The next event: connections and consensus first, private requests last. `None` once the network
     /// stopped and its last handle is gone. Safe to cancel.
     pub async fn recv(&mut self) -> Option<NetworkEvent> {
         tokio::select! {
             biased;
             Some(queued) = self.urgent.recv() => Some(queued.event),
             Some(queued) = self.bulk.recv() => Some(queued.event),
+            Some(queued) = self.private.recv() => Some(queued.event),
             else => None,
         }
     }
@@ -105,6 +119,7 @@ impl NetworkEvents {
             .urgent
             .try_recv()
             .or_else(|_| self.bulk.try_recv())
+            .or_else(|_| self.private.try_recv())
             .ok()?;
         Some(queued.event)
     }
@@ -115,17 +130,24 @@ impl NetworkEvents {
 pub(crate) struct EventSender {
     urgent: mpsc::Sender<Queued>,
     bulk: mpsc::Sender<Queued>,
+    private: mpsc::Sender<Queued>,
 }
 
 /// Both ends.
 pub(crate) fn channel() -> (EventSender, NetworkEvents) {
     let (urgent, urgent_receiver) = mpsc::channel(limits::NETWORK_EVENTS_MAX);
     let (bulk, bulk_receiver) = mpsc::channel(limits::NETWORK_EVENTS_MAX);
+    let (private, private_receiver) = mpsc::channel(limits::PRIVATE_REQUESTS_WAITING_MAX);
     (
-        EventSender { urgent, bulk },
+        EventSender {
+            urgent,
+            bulk,
+            private,
+        },
         NetworkEvents {
             urgent: urgent_receiver,
             bulk: bulk_receiver,
+            private: private_receiver,
         },
     )
 }
@@ -164,16 +186,23 @@ impl EventSender {
     /// Drops the event when there is no room: for gossip and requests only,
     /// which the swarm's task hands over and must not wait for.
     pub(crate) fn offer_bulk(&self, event: NetworkEvent) -> bool {
-        let offered = self
-            .bulk
-            .try_send(Queued {
-                event,
-                _budget: None,
-            })
-            .is_ok();
-        if !offered {
-            metrics::counter!("medina_network_events_dropped_total").increment(1);
-        }
-        offered
+        offer(&self.bulk, event)
     }
+
+    /// As [`Self::offer_bulk`], for private requests.
+    pub(crate) fn offer_private(&self, event: NetworkEvent) -> bool {
+        offer(&self.private, event)
+    }
+}
+
+fn offer(queue: &mpsc::Sender<Queued>, event: NetworkEvent) -> bool {
+    let queued = Queued {
+        event,
+        _budget: None,
+    };
+    let is_offered = queue.try_send(queued).is_ok();
+    if !is_offered {
+        metrics::counter!("medina_network_events_dropped_total").increment(1);
+    }
+    is_offered
 }

@@ -7,7 +7,7 @@ use crate::{
     shared::{Command, Shared},
 };
 use medina_types::{
-    NodePublicKey,
+    NodePublicKey, limits,
     wire::{self, PeerMessage, PeerStatus, SyncRequest, SyncResponse},
 };
 use std::{
@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc::error::TrySendError, oneshot, watch};
 
 /// Longest time that a shutdown waits for the network's task.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ impl NetworkHandle {
         let bytes_max = if lane == Lane::Consensus {
             PeerMessage::BYTES_MAX
         } else {
-            medina_types::limits::PEER_MESSAGE_BYTES_MAX
+            limits::PEER_MESSAGE_BYTES_MAX
         };
         if frame.len() > bytes_max {
             tracing::error!(
@@ -130,6 +130,42 @@ impl NetworkHandle {
             .send(command)
             .await
             .map_err(|_| NetworkError::Stopped)?;
+        response.await.map_err(|_| NetworkError::Stopped)?
+    }
+
+    /// Asks a peer about a private group. Never waits for room: private affairs
+    /// do not hold up orders of the chain.
+    ///
+    /// # Errors
+    /// [`NetworkError::NotConnected`], [`NetworkError::PrivateRequestTooLarge`],
+    /// [`NetworkError::PrivateRequestFailed`], [`NetworkError::Busy`],
+    /// [`NetworkError::Stopped`].
+    pub async fn request_private(
+        &self,
+        peer: NodePublicKey,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, NetworkError> {
+        let bytes_max = limits::PRIVATE_REQUEST_BYTES_MAX;
+        if bytes.len() > bytes_max {
+            let bytes = bytes.len();
+            return Err(NetworkError::PrivateRequestTooLarge { bytes, bytes_max });
+        }
+        if !self.shared.table().is_connected(&peer) {
+            return Err(NetworkError::NotConnected(peer));
+        }
+        let (answer, response) = oneshot::channel();
+        let command = Command::RequestPrivate {
+            peer,
+            bytes,
+            answer,
+        };
+        self.shared
+            .commands
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => NetworkError::Busy,
+                TrySendError::Closed(_) => NetworkError::Stopped,
+            })?;
         response.await.map_err(|_| NetworkError::Stopped)?
     }
 

@@ -19,6 +19,9 @@
 //! consensus repeats itself on reconnection; nothing is lost in silence.
 //! Gossip and pool hashes may be lost, the pools announce again.
 //!
+//! Parties of private groups ask each other on streams of their own, with bounds
+//! of their own (`private`).
+//!
 //! Whoever sends something malformed, too large or too much loses the
 //! connection and is not let in again for `limits::PEER_COOLDOWN`.
 
@@ -32,6 +35,7 @@ mod gossip;
 mod handle;
 mod identity;
 mod links;
+mod private;
 mod rate_limit;
 mod shared;
 mod swarm;
@@ -42,3 +46,4 @@ pub use driver::Network;
 pub use error::NetworkError;
 pub use events::{NetworkEvent, NetworkEvents, SyncReply};
 pub use handle::{NetworkHandle, PeerInfo};
+pub use private::PrivateReply;

@@ -9,15 +9,22 @@ const WINDOW_S: u32 = 10;
 /// Messages a peer may still send, told the time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateLimit {
+    per_second: u32,
     left: f64,
     updated: Instant,
 }
 
 impl RateLimit {
-    /// Full bucket.
+    /// Full bucket of a peer's messages.
     pub(crate) fn new(now: Instant) -> Self {
+        Self::with_rate(PEER_MESSAGES_PER_SECOND_MAX, now)
+    }
+
+    /// Full bucket with a rate of its own.
+    pub(crate) fn with_rate(per_second: u32, now: Instant) -> Self {
         Self {
-            left: f64::from(PEER_MESSAGES_PER_SECOND_MAX * WINDOW_S),
+            per_second,
+            left: f64::from(per_second * WINDOW_S),
             updated: now,
         }
     }
@@ -25,8 +32,8 @@ impl RateLimit {
     /// Takes one message out; false when there is none left.
     pub(crate) fn try_take(&mut self, now: Instant) -> bool {
         let elapsed: Duration = now.saturating_duration_since(self.updated);
-        let refill = elapsed.as_secs_f64() * f64::from(PEER_MESSAGES_PER_SECOND_MAX);
-        self.left = (self.left + refill).min(f64::from(PEER_MESSAGES_PER_SECOND_MAX * WINDOW_S));
+        let refill = elapsed.as_secs_f64() * f64::from(self.per_second);
+        self.left = (self.left + refill).min(f64::from(self.per_second * WINDOW_S));
         self.updated = now;
         if self.left < 1.0 {
             return false;

@@ -47,6 +47,12 @@ pub(crate) enum Command {
         request: SyncRequest,
         answer: oneshot::Sender<Result<SyncResponse, NetworkError>>,
     },
+    /// Ask a peer about a private group.
+    RequestPrivate {
+        peer: NodePublicKey,
+        bytes: Vec<u8>,
+        answer: oneshot::Sender<Result<Vec<u8>, NetworkError>>,
+    },
     /// Dial these from now on.
     SetKnownPeers(Vec<KnownPeer>),
     /// End one connection.

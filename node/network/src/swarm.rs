@@ -5,6 +5,7 @@ use crate::{
     gossip::{self, Topics},
     identity,
     links::Links,
+    private::{self, PrivateBehaviour},
     shared::Shared,
     sync::{self, SyncBehaviour},
 };
@@ -34,6 +35,7 @@ pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) links: Links,
     pub(crate) sync: SyncBehaviour,
+    pub(crate) private: PrivateBehaviour,
     pub(crate) gossip: gossipsub::Behaviour,
     pub(crate) ping: ping::Behaviour,
 }
@@ -54,6 +56,7 @@ pub(crate) fn build_swarm(
         limits: connection_limits::Behaviour::new(connections),
         links: Links::new(shared),
         sync: sync::behaviour(),
+        private: private::behaviour(),
         gossip: gossip::behaviour(&keypair, topics).map_err(|error| setup(&error))?,
         ping: ping::Behaviour::new(
             ping::Config::new()

@@ -17,6 +17,9 @@ pub struct PoolConfig {
     pub transactions_max: usize,
     /// Bytes held; [`limits::POOL_BYTES_MAX`].
     pub bytes_max: usize,
+    /// Whether genesis takes the private transactions of `GoQuorum`'s clients: their
+    /// public form names no chain.
+    pub quorum_compat: bool,
 }
 
 impl PoolConfig {
@@ -29,6 +32,7 @@ impl PoolConfig {
             gas_policy,
             transactions_max: limits::POOL_TRANSACTIONS_MAX,
             bytes_max: limits::POOL_BYTES_MAX,
+            quorum_compat: false,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     intrinsic::{floor_gas, intrinsic_gas, is_blob},
 };
 use alloy_consensus::Transaction as _;
-use medina_types::{RecoveredTransaction, Transaction, limits};
+use medina_types::{RecoveredTransaction, Transaction, compat_handle, limits};
 
 /// EIP-3860: twice the largest code of EIP-170.
 const INITCODE_BYTES_MAX: usize = 2 * 24_576;
@@ -26,7 +26,7 @@ pub(crate) fn check(
     check_size(recovered)?;
     check_gas_limit(config, transaction)?;
     check_fees(transaction)?;
-    check_chain(config.chain_id, transaction)?;
+    check_chain(config, transaction)?;
     check_gas(transaction)?;
     if transaction.is_eip7702() && transaction.authorization_list().is_none_or(<[_]>::is_empty) {
         return Err(PoolError::EmptyAuthorizationList);
@@ -74,8 +74,10 @@ fn check_fees(transaction: &Transaction) -> Result<(), PoolError> {
     }
 }
 
-fn check_chain(want: u64, transaction: &Transaction) -> Result<(), PoolError> {
+fn check_chain(config: &PoolConfig, transaction: &Transaction) -> Result<(), PoolError> {
+    let want = config.chain_id;
     match transaction.chain_id() {
+        None if config.quorum_compat && compat_handle(transaction).is_some() => Ok(()),
         None => Err(PoolError::NotReplayProtected),
         Some(have) if have != want => Err(PoolError::WrongChain { have, want }),
         Some(_) => Ok(()),

@@ -25,11 +25,29 @@ impl Arguments {
         })
     }
 
+    /// One argument, for a method that asks another.
+    pub(crate) fn with(value: Value) -> Self {
+        Self {
+            values: vec![value].into_iter(),
+            read: 0,
+        }
+    }
+
     /// The next argument, which must be there.
     pub(crate) fn required<T: DeserializeOwned>(&mut self) -> Answer<T> {
         let index = self.read;
         self.optional()?
             .ok_or_else(|| invalid_params(format!("missing value for required argument {index}")))
+    }
+
+    /// The next argument, which must be there, be it `null`.
+    pub(crate) fn given<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
+        let index = self.read;
+        if self.values.len() == 0 {
+            let text = format!("missing value for required argument {index}");
+            return Err(invalid_params(text));
+        }
+        self.optional()
     }
 
     /// The next argument; `null` and the end of the list count as none.
@@ -75,6 +93,9 @@ mod tests {
     #[test]
     fn null_counts_as_absent_and_objects_are_refused() {
         assert_eq!(arguments("[null]").unwrap().optional::<bool>(), Ok(None));
+        assert_eq!(arguments("[null]").unwrap().given::<bool>(), Ok(None));
+        let missing = arguments("[]").unwrap().given::<bool>().unwrap_err();
+        assert_eq!(missing.message(), "missing value for required argument 0");
         assert_eq!(
             Arguments::of(&Params::new(None))
                 .unwrap()

@@ -224,7 +224,7 @@ impl Ballots<'_> {
         };
         let executor = self.context.node.executor();
         let outcome = executor
-            .call(&self.state, self.environment, &request)
+            .ask_contract(&self.state, self.environment, &request)
             .map_err(errors::fault)?;
         let answer = outcome.is_success().then_some(outcome.output);
         let answer = answer.and_then(|output| C::abi_decode_returns(&output).ok());

@@ -30,6 +30,9 @@ impl AllowedOrigins {
 pub struct RpcConfig {
     /// Address and port of HTTP and WebSocket; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Address and port of the transaction manager's HTTP, for `GoQuorum`'s clients;
+    /// `None`: it is not served.
+    pub transaction_manager: Option<SocketAddr>,
     /// Which web pages may call.
     pub origins: AllowedOrigins,
     /// Host headers to accept, port included unless standard; `None` accepts all.
@@ -93,6 +96,7 @@ impl RpcConfig {
         };
         Self {
             listen,
+            transaction_manager: None,
             origins,
             hosts: None,
             public,
@@ -138,6 +142,11 @@ pub enum RpcError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A transaction manager without anything to manage.
+    #[error(
+        "[rpc] transaction_manager needs a private side: name this node's party in [private], or leave it out"
+    )]
+    NoPrivateSide,
     /// An origin of the list is no origin.
     #[error("`{0}` is no origin; write scheme and host, such as https://explorer.example, or *")]
     BadOrigin(String),

@@ -3,12 +3,16 @@
 use medina_storage::{Head, Store};
 use medina_types::ChainSpec;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     NodeView, RpcConfig, ballots::BallotsKept, block_cache::BlockCache,
-    fresh_transactions::FreshTransactions, polling_filters::PollingFilters, workers::Workers,
+    fresh_transactions::FreshTransactions, polling_filters::PollingFilters, privacy::PartyPlaces,
+    workers::Workers,
 };
+
+/// Addresses, topics and hashes of all subscriptions together, some 64 bytes each.
+const SUBSCRIBED_CRITERIA_MAX: usize = 1_000_000;
 
 /// Shared by all methods of one server. Cheap to clone.
 #[derive(Clone)]
@@ -19,7 +23,10 @@ pub(crate) struct Context {
     pub(crate) blocks: Arc<BlockCache>,
     pub(crate) fresh: Arc<FreshTransactions>,
     pub(crate) workers: Workers,
+    /// Addresses and topics that log subscriptions may still name.
+    pub(crate) criteria: Arc<Semaphore>,
     pub(crate) ballots_kept: Arc<BallotsKept>,
+    pub(crate) party_places: Arc<PartyPlaces>,
     /// Becomes true, or loses its sender, when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -38,7 +45,9 @@ impl Context {
             blocks: Arc::default(),
             fresh: Arc::default(),
             workers: Workers::for_this_machine(),
+            criteria: Arc::new(Semaphore::new(SUBSCRIBED_CRITERIA_MAX)),
             ballots_kept: Arc::default(),
+            party_places: Arc::default(),
             stopping,
         }
     }

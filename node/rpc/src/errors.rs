@@ -8,12 +8,17 @@ use jsonrpsee::types::{
     ErrorObjectOwned,
     error::{
         INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, INVALID_REQUEST_CODE, METHOD_NOT_FOUND_CODE,
+        PARSE_ERROR_CODE,
     },
 };
 use medina_storage::StorageError;
 use std::{fmt::Display, num::NonZeroU32, time::Duration};
 
-use crate::{PeerChangeError, SubmitError, revert::revert_message};
+use crate::{
+    PeerChangeError, SubmitError,
+    privacy::{PrivateError, Tombstone},
+    revert::revert_message,
+};
 
 /// What a method answers.
 pub(crate) type Answer<T> = Result<T, ErrorObjectOwned>;
@@ -32,6 +37,8 @@ const LIMIT_EXCEEDED: i32 = -32005;
 const REVERTED: i32 = 3;
 /// EIP-7966: no receipt within the time asked for, with the hash as data.
 const RECEIPT_TIMEOUT: i32 = 4;
+/// Ours: a private payload was erased, with what is left of it as data.
+const ERASED: i32 = -32010;
 /// A block's body or receipts are no longer kept (execution API specification).
 const PRUNED: i32 = 4444;
 
@@ -100,6 +107,17 @@ pub(crate) fn closed_method(method: &str) -> ErrorObjectOwned {
     plain(METHOD_NOT_FOUND_CODE, text)
 }
 
+/// A method that answers only for a private party. It has the code of one that
+/// does not exist, as [`closed_method`].
+pub(crate) fn private_method(method: &str) -> ErrorObjectOwned {
+    let text = format!(
+        "the method {} does not exist/is not available: give an API key or token that opens it \
+         and holds a scope psi://PARTY for a party of this node",
+        shown(method)
+    );
+    plain(METHOD_NOT_FOUND_CODE, text)
+}
+
 /// Subscriptions need a WebSocket; geth's code and words.
 pub(crate) fn no_notifications() -> ErrorObjectOwned {
     plain(METHOD_NOT_FOUND_CODE, "notifications not supported")
@@ -108,6 +126,11 @@ pub(crate) fn no_notifications() -> ErrorObjectOwned {
 /// No request at all.
 pub(crate) fn invalid_request(message: impl Into<String>) -> ErrorObjectOwned {
     plain(INVALID_REQUEST_CODE, message)
+}
+
+/// Not even text.
+pub(crate) fn no_json() -> ErrorObjectOwned {
+    plain(PARSE_ERROR_CODE, "Parse error")
 }
 
 /// More calls than somebody may make.
@@ -132,6 +155,32 @@ pub(crate) fn search_time_over(message: String, resume: u64) -> ErrorObjectOwned
 fn shown(name: &str) -> String {
     const SHOWN_CHARACTERS_MAX: usize = 80;
     name.chars().take(SHOWN_CHARACTERS_MAX).collect()
+}
+
+/// What became of a private request that is not answered.
+pub(crate) fn private(error: PrivateError) -> ErrorObjectOwned {
+    let text = error.to_string();
+    match error {
+        PrivateError::UnknownGroup => not_found(text),
+        PrivateError::UnknownBlock(_) | PrivateError::Refused(_) | PrivateError::Halted(_) => {
+            server(text)
+        }
+        PrivateError::Erased(tombstone) => erased(&tombstone),
+        PrivateError::Limit(_) => limit_exceeded(text),
+        PrivateError::Unavailable(_) => unavailable(text),
+        PrivateError::Unsupported(_) => unsupported(text),
+        PrivateError::Reverted(output) => reverted(&output),
+        PrivateError::Fault(_) => fault(text),
+    }
+}
+
+/// A payload that was there and is no more: another answer than for one that never was.
+pub(crate) fn erased(tombstone: &Tombstone) -> ErrorObjectOwned {
+    let text = format!(
+        "payload {} was erased: {}",
+        tombstone.digest, tombstone.reason
+    );
+    ErrorObjectOwned::owned(ERASED, text, Some(tombstone))
 }
 
 /// All threads and waiting places are taken.

@@ -40,6 +40,7 @@ mod net;
 mod node_address;
 mod node_view;
 mod polling_filters;
+pub mod privacy;
 mod qbft;
 mod raft;
 mod reading;

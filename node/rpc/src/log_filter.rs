@@ -48,6 +48,17 @@ impl LogFilter {
         Ok(Self { filter })
     }
 
+    /// What it asks for.
+    pub(crate) const fn wanted(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Addresses and topics that it names: what it takes in memory.
+    pub(crate) fn criteria(&self) -> usize {
+        let topics: usize = self.filter.topics.iter().map(|topics| topics.len()).sum();
+        self.filter.address.len() + topics
+    }
+
     /// The blocks that the filter covers.
     pub(crate) fn range(&self) -> LogRange {
         match self.filter.block_option {

@@ -45,6 +45,19 @@ impl Context {
         }
     }
 
+    /// The blocks that a filter asks for, its bounds checked; `None` where they
+    /// begin behind the head.
+    pub(crate) fn blocks_of(&self, filter: &LogFilter) -> Answer<Option<RangeInclusive<u64>>> {
+        match filter.range() {
+            LogRange::Numbers(from, to) => self.log_range(from, to),
+            LogRange::Block(hash) => {
+                let height = self.height_of_hash(hash)?;
+                let height = height.ok_or_else(|| server("unknown block"))?;
+                Ok(Some(height.0..=height.0))
+            }
+        }
+    }
+
     fn logs_of_block(&self, filter: &LogFilter, hash: B256) -> Answer<Vec<Log>> {
         let height = self
             .height_of_hash(hash)?
@@ -70,6 +83,13 @@ impl Context {
             },
             None => head,
         };
+        let named = |bound: Option<BlockNumberOrTag>| bound.and_then(|tag| tag.as_number());
+        if named(from)
+            .zip(named(to))
+            .is_some_and(|(from, to)| from > to)
+        {
+            return Err(invalid_params("invalid block range params"));
+        }
         let (first, last) = (number(from), number(to));
         if last > head {
             return Err(invalid_params(

@@ -11,7 +11,7 @@ use medina_types::{
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
-use crate::DevControls;
+use crate::{DevControls, privacy::PrivateNode};
 
 /// A block that is on disk, with what its transactions did.
 #[derive(Clone, Debug)]
@@ -206,6 +206,11 @@ pub trait NodeView: Send + Sync + 'static {
 
     /// Controls of the network, if it is a development network (`medina dev`).
     fn dev(&self) -> Option<Arc<dyn DevControls>> {
+        None
+    }
+
+    /// The private side, if this node has one.
+    fn private(&self) -> Option<Arc<dyn PrivateNode>> {
         None
     }
 

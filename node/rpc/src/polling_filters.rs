@@ -16,6 +16,10 @@ use std::{
 
 use crate::log_filter::LogFilter;
 
+/// Addresses and topics of all installed filters together, some 64 bytes each. Where
+/// there are more, the least recently used filter goes.
+const CRITERIA_MAX: usize = 1_000_000;
+
 /// What a filter reports, and from where on.
 #[derive(Clone, Debug)]
 pub(crate) enum Bookmark {
@@ -25,6 +29,15 @@ pub(crate) enum Bookmark {
     Pending(u64),
     /// Logs from this height on.
     Logs(Arc<LogFilter>, Height),
+}
+
+impl Bookmark {
+    fn criteria(&self) -> usize {
+        match self {
+            Self::Logs(filter, _) => filter.criteria(),
+            Self::Blocks(_) | Self::Pending(_) => 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,11 +72,15 @@ impl PollingFilters {
         let id = U128::from_be_bytes(B128::random().0);
         let mut installed = self.installed.lock();
         self.drop_expired(&mut installed, now);
-        if installed.len() >= self.filters_max {
+        let of_installed = installed.values().map(|one| one.bookmark.criteria());
+        let mut criteria = bookmark.criteria() + of_installed.sum::<usize>();
+        while installed.len() >= self.filters_max || criteria > CRITERIA_MAX {
             let oldest = installed.iter().min_by_key(|(_, filter)| filter.used);
-            if let Some(oldest) = oldest.map(|(id, _)| *id) {
-                installed.remove(&oldest);
-            }
+            let Some(oldest) = oldest.map(|(id, _)| *id) else {
+                break;
+            };
+            let gone = installed.remove(&oldest);
+            criteria -= gone.map_or(0, |gone| gone.bookmark.criteria());
         }
         installed.insert(
             id,
@@ -199,6 +216,21 @@ mod tests {
         filters.install(blocks(1), at(3));
         assert!(filters.bookmark(first, at(4)).is_some());
         assert!(filters.bookmark(second, at(4)).is_none());
+    }
+
+    #[test]
+    fn filters_of_many_criteria_make_room_for_each_other() {
+        let filters = PollingFilters::new(1_000, LIFETIME);
+        let start = Instant::now();
+        let topics: Vec<_> = (0..1_000).map(|index| format!("{index:#066x}")).collect();
+        let large = serde_json::json!({ "topics": [topics, topics, topics, topics] });
+        let large = Arc::new(LogFilter::read(Some(large)).unwrap());
+        assert_eq!(large.criteria(), 4_000);
+        let at = |index: u64| start + Duration::from_millis(index);
+        let install = |index| filters.install(Bookmark::Logs(large.clone(), Height(1)), at(index));
+        let ids: Vec<_> = (0..251).map(install).collect();
+        assert!(filters.bookmark(ids[0], at(300)).is_none());
+        assert!(filters.bookmark(ids[1], at(300)).is_some());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::{context::Context, errors::Answer, front::Caller, registry::Registry}
 const NAMESPACES: [&str; 11] = [
     "admin", "debug", "eth", "istanbul", "medina", "net", "ots", "rpc", "trace", "txpool", "web3",
 ];
+/// What is open to callers with a private scope alone.
+const PRIVATE: &str = "priv";
 /// geth's version of each.
 const VERSION: &str = "1.0";
 
@@ -35,12 +37,20 @@ fn modules(
     };
     let caller = extensions.get::<Caller>();
     let is_open = |name: &&str| caller.is_none_or(|caller| caller.access.allows_namespace(name));
+    let is_private_open = caller
+        .and_then(|caller| caller.private.as_ref())
+        .is_some_and(|private| private.allows_namespace(PRIVATE));
+    let private = registered
+        .iter()
+        .copied()
+        .filter(|name| *name == PRIVATE && is_private_open);
     let developers = registered
         .iter()
         .copied()
         .filter(|name| is_for_developers(name));
     let names = NAMESPACES.into_iter().chain([engine]).chain(developers);
-    Ok(names.filter(is_open).map(|name| (name, VERSION)).collect())
+    let open = names.filter(is_open).chain(private);
+    Ok(open.map(|name| (name, VERSION)).collect())
 }
 
 /// Namespaces that only `medina dev` has.

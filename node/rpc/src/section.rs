@@ -19,6 +19,10 @@ use crate::{
 pub struct RpcSection {
     /// Address and port for HTTP and WebSocket.
     pub listen: SocketAddr,
+    /// Address and port of the transaction manager for `GoQuorum`'s clients; by
+    /// default there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_manager: Option<SocketAddr>,
     /// Origins that browsers may call from; `*` for any.
     #[serde(default = "any_origin")]
     pub cors_origins: Vec<String>,
@@ -118,6 +122,7 @@ impl RpcSection {
     pub fn listening_on(listen: SocketAddr) -> Self {
         Self {
             listen,
+            transaction_manager: None,
             cors_origins: any_origin(),
             hosts: None,
             namespaces: None,
@@ -142,6 +147,7 @@ impl RpcSection {
     /// See [`RpcError`].
     pub fn to_config(&self) -> Result<RpcConfig, RpcError> {
         let mut config = RpcConfig::new(self.listen);
+        config.transaction_manager = self.transaction_manager;
         config.origins = AllowedOrigins::from_list(&self.cors_origins);
         config.hosts = self.hosts.clone();
         config.public = self.public()?;

@@ -33,7 +33,7 @@ use crate::{
     front::{self, Doors, GateLayer, GuardLayer},
     istanbul,
     landing::LandingLayer,
-    medina, net, qbft, raft,
+    medina, net, privacy, qbft, raft,
     registry::Registry,
     rpc_modules, traces, txpool, validators, web3,
 };
@@ -48,6 +48,7 @@ struct Running {
     /// Ends what waits for something: [`Context::stopped`].
     stopping: watch::Sender<bool>,
     local: SocketAddr,
+    transaction_manager: Option<SocketAddr>,
 }
 
 impl RpcServerHandle {
@@ -55,6 +56,12 @@ impl RpcServerHandle {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.0.local
+    }
+
+    /// Address and port of the transaction manager, where there is one.
+    #[must_use]
+    pub fn transaction_manager_addr(&self) -> Option<SocketAddr> {
+        self.0.transaction_manager
     }
 
     /// Stops taking requests. Answers under way are still given, apart from those
@@ -93,11 +100,12 @@ pub async fn start(
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     let (stopping, stopped) = watch::channel(false);
-    let context = Context::new(node.clone(), config, stopped);
+    let context = Context::new(node.clone(), config.clone(), stopped);
     let methods = methods(context.clone())?;
     let guard = GuardLayer::new(methods.method_names());
     let methods = Methods::from(methods);
     let (stop, handle) = stop_channel();
+    let manager = privacy::manager::start(&config, context.clone(), stop.clone()).await?;
     let services = Server::builder()
         .set_config(server_config)
         .set_http_middleware(middleware)
@@ -116,12 +124,14 @@ pub async fn start(
         handle,
         stopping,
         local,
+        transaction_manager: manager,
     })))
 }
 
 /// Every method of the server.
 pub(crate) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMethodError> {
     let is_dev = context.node.dev().is_some();
+    let private = context.node.private();
     let mut registry = Registry::new(context);
     admin::register(&mut registry)?;
     dev::register(&mut registry, is_dev)?;
@@ -135,6 +145,8 @@ pub(crate) fn methods(context: Context) -> Result<RpcModule<Context>, RegisterMe
     txpool::register(&mut registry)?;
     validators::register(&mut registry)?;
     web3::register(&mut registry)?;
+    // It merges private answers into what was registered before it.
+    privacy::register(&mut registry, private.as_deref(), is_dev)?;
     // It lists what was registered before it.
     rpc_modules::register(&mut registry)?;
     Ok(registry.module)

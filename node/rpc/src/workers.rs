@@ -1,15 +1,18 @@
 //! Bounded threads for work that blocks: disk reads and EVM runs.
 //!
-//! Four lanes. Reads are short and many; EVM runs and scans over many blocks are
+//! Five lanes. Reads are short and many; EVM runs and scans over many blocks are
 //! long and few; traces are longest, take the most memory and are fewest. A full lane makes callers wait, a full waiting room turns them
 //! away, and neither touches another lane or the event loop.
 
 use jsonrpsee::types::ErrorObjectOwned;
 use medina_types::limits;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::errors;
+
+/// Transactions that are checked at once for each processor: they compute alone.
+const SUBMISSIONS_PER_PROCESSOR: usize = 2;
 
 /// Which kind of work a method is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,15 @@ pub(crate) enum Lane {
     Scan,
     /// Transactions executed again under a tracer.
     Trace,
+    /// A transaction that the pool checks.
+    Submit,
+}
+
+/// A place in a lane, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _waiting: OwnedSemaphorePermit,
+    working: OwnedSemaphorePermit,
 }
 
 /// One lane: threads at work, and callers that wait for one.
@@ -48,6 +60,7 @@ pub(crate) struct Workers {
     compute: Places,
     scan: Places,
     trace: Places,
+    submit: Places,
 }
 
 impl Workers {
@@ -61,6 +74,7 @@ impl Workers {
             compute: Places::new(few),
             scan: Places::new(few),
             trace: Places::new(few.div_ceil(2)),
+            submit: Places::new(few * SUBMISSIONS_PER_PROCESSOR),
         }
     }
 
@@ -69,6 +83,27 @@ impl Workers {
     #[must_use]
     pub(crate) fn for_this_machine() -> Self {
         Self::new(std::thread::available_parallelism().map_or(2, |count| count.get().max(2)))
+    }
+
+    /// Waits for a place in a lane, for work whose threads others start.
+    ///
+    /// # Errors
+    /// -32005 if too many callers wait already.
+    pub(crate) async fn turn(&self, lane: Lane) -> Result<Turn, ErrorObjectOwned> {
+        let places = match lane {
+            Lane::Read => &self.read,
+            Lane::Compute => &self.compute,
+            Lane::Scan => &self.scan,
+            Lane::Trace => &self.trace,
+            Lane::Submit => &self.submit,
+        };
+        let waiting = places.waiting.clone().try_acquire_owned();
+        let waiting = waiting.map_err(|_| errors::busy())?;
+        let working = places.working.clone().acquire_owned().await;
+        Ok(Turn {
+            _waiting: waiting,
+            working: working.map_err(|_| errors::busy())?,
+        })
     }
 
     /// Runs `work` on a blocking thread of the lane.
@@ -81,28 +116,12 @@ impl Workers {
         lane: Lane,
         work: impl FnOnce() -> Result<T, ErrorObjectOwned> + Send + 'static,
     ) -> Result<T, ErrorObjectOwned> {
-        let places = match lane {
-            Lane::Read => &self.read,
-            Lane::Compute => &self.compute,
-            Lane::Scan => &self.scan,
-            Lane::Trace => &self.trace,
-        };
-        let _place = places
-            .waiting
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| errors::busy())?;
-        let permit = places
-            .working
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| errors::busy())?;
+        let Turn { _waiting, working } = self.turn(lane).await?;
         // The permit moves into the thread: a caller that hangs up does not
         // make room for more work than the lane has threads.
         let task = tokio::task::spawn_blocking(move || {
             let answer = work();
-            drop(permit);
+            drop(working);
             answer
         });
         task.await.unwrap_or_else(|error| {

@@ -82,7 +82,18 @@ async fn malformed_requests_are_told_apart() {
     let rpc = Rpc::start().await;
     let table = [
         ("{", "-32700"),
-        ("\"text\"", "-32700"),
+        ("text", "-32700"),
+        ("\"text\"", "-32600"),
+        ("{}", "-32600"),
+        (
+            r#"{"jsonrpc":"2.0","id":20e2266044,"method":"eth_chainId"}"#,
+            "-32700",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"eth_chainId"}"#,
+            "-32600",
+        ),
+        ("1", "-32600"),
         ("[]", "-32600"),
         (r#"{"jsonrpc":"2.0","id":1}"#, "-32600"),
         (
@@ -102,6 +113,11 @@ async fn malformed_requests_are_told_apart() {
         let (_, answer) = rpc.raw(body).await;
         assert!(answer.contains(code), "{body}: {answer}");
     }
+    // No text at all, in a place that nobody reads.
+    let mut body = br#"{"jsonrpc":"2.0","method":"eth_chainId","param":["..."]}"#.to_vec();
+    body[52] = 0xff;
+    let (_, answer) = rpc.raw(body).await;
+    assert!(answer.contains("-32700"), "{answer}");
     assert!(is_alive(&rpc).await);
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// Longest time that a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A time-out that a test can wait for.
 const SHORT: Duration = Duration::from_millis(300);
 

@@ -963,3 +963,130 @@ async fn transactions_of_an_address_are_found_page_by_page() {
     let nobody = page(before, json!(Address::repeat_byte(0xcd)), 0).await;
     assert_eq!((of(&nobody).len(), &nobody["lastPage"]), (0, &json!(true)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bundles_of_calls_are_traced_one_on_the_other() {
+    let rpc = Rpc::start().await;
+    let call = json!({ "to": COUNTER_AT });
+    let bundle = json!({ "transactions": [call, call] });
+    let tracer = json!({ "tracer": "prestateTracer", "tracerConfig": { "diffMode": true } });
+    let params = json!([[bundle, { "transactions": [call], "blockOverride": { "number": "0x9" } }], { "blockNumber": "latest" }, tracer]);
+    let traces = rpc.call("debug_traceCallMany", params).await;
+    let lengths: Vec<_> = list(&traces).iter().map(|one| list(one).len()).collect();
+    assert_eq!(lengths, [2, 1]);
+    let counter = COUNTER_AT.to_string().to_lowercase();
+    let after = |trace: &Value| {
+        let slots = trace["post"][&counter]["storage"].as_object().unwrap();
+        slots.values().next().unwrap().as_str().unwrap().to_owned()
+    };
+    let all = [&traces[0][0], &traces[0][1], &traces[1][0]].map(after);
+    assert!(all[0] < all[1] && all[1] < all[2], "{all:?}");
+    let far = json!([[bundle], { "blockNumber": "latest", "transactionIndex": 1 }]);
+    let (code, _) = rpc.refused("debug_traceCallMany", far).await;
+    assert_eq!(code, -32004);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_is_listed_before_each_transaction_of_a_block() {
+    let rpc = tell([
+        vec![sent(0, 0, Some(COUNTER_AT), 0, &[])],
+        vec![
+            sent(0, 1, Some(COUNTER_AT), 0, &[]),
+            sent(0, 2, Some(COUNTER_AT), 0, &[]),
+        ],
+    ])
+    .await;
+    let mut values = Vec::new();
+    for index in 0..2 {
+        let params = json!(["0x2", index, COUNTER_AT, "0x", 10]);
+        let range = rpc.call("debug_storageRangeAt", params).await;
+        assert!(range["nextKey"].is_null(), "{range}");
+        let (hash, entry) = range["storage"].as_object().unwrap().iter().next().unwrap();
+        let key: B256 = entry["key"].as_str().unwrap().parse().unwrap();
+        assert_eq!(hash, &keccak256(key).to_string());
+        values.push(entry["value"].as_str().unwrap().to_owned());
+    }
+    // What a transaction finds is what the one before it left.
+    let after = |block: &'static str| {
+        let rpc = &rpc;
+        async move {
+            let accounts = rpc
+                .call("debug_accountRange", json!([block, "0x", 256]))
+                .await;
+            accounts["accounts"][COUNTER_AT.to_string()]["storage"].clone()
+        }
+    };
+    let of = |storage: &Value| {
+        let value = storage.as_object().unwrap().values().next().unwrap();
+        u64::from_str_radix(value.as_str().unwrap(), 16).unwrap()
+    };
+    assert_eq!(quantity(&json!(values[0])), of(&after("0x1").await));
+    assert!(values[0] < values[1]);
+    assert!(of(&after("0x2").await) > quantity(&json!(values[1])));
+    let params = json!(["0x2", 2, COUNTER_AT, "0x", 10]);
+    let (_, text) = rpc.refused("debug_storageRangeAt", params).await;
+    assert!(text.contains("index 2 out of range"), "{text}");
+    let params = json!(["0x0", 0, COUNTER_AT, "0x", 10]);
+    let (_, text) = rpc.refused("debug_storageRangeAt", params).await;
+    assert_eq!(text, "no transaction in genesis");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_listed_page_by_page_in_the_order_of_the_trie() {
+    let rpc = tell(story()).await;
+    let whole = rpc
+        .call("debug_accountRange", json!(["latest", "0x", 256]))
+        .await;
+    assert!(whole.get("next").is_none());
+    let block = rpc
+        .call("eth_getBlockByNumber", json!(["latest", false]))
+        .await;
+    let root = format!("0x{}", whole["root"].as_str().unwrap());
+    assert_eq!(json!(root), block["stateRoot"]);
+    let whole = whole["accounts"].as_object().unwrap().clone();
+    let mut paged = serde_json::Map::new();
+    let mut start = "0x".to_owned();
+    loop {
+        let params = json!(["latest", start, 2, false, false]);
+        let page = rpc.call("debug_accountRange", params).await;
+        let accounts = page["accounts"].as_object().unwrap().clone();
+        assert!((1..=2).contains(&accounts.len()));
+        paged.extend(accounts);
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        start = hex::encode_prefixed(base64_bytes(next));
+    }
+    assert_eq!(paged, whole);
+    for (address, account) in &whole {
+        let balance = rpc.call("eth_getBalance", json!([address, "latest"])).await;
+        let balance: U256 = balance.as_str().unwrap().parse().unwrap();
+        assert_eq!(account["balance"], balance.to_string());
+        let code = rpc.call("eth_getCode", json!([address, "latest"])).await;
+        assert_eq!(account.get("code").unwrap_or(&json!("0x")), &code);
+    }
+    let params = json!(["latest", "0x", 256, true, true]);
+    let plain = rpc.call("debug_accountRange", params).await;
+    let plain = plain["accounts"].as_object().unwrap();
+    assert_eq!(plain.len(), whole.len());
+    let bare = |account: &Value| account.get("code").is_none() && account.get("storage").is_none();
+    assert!(plain.values().all(bare));
+}
+
+/// Bytes of a text as Go writes byte lists.
+fn base64_bytes(text: &str) -> Vec<u8> {
+    let digit = |symbol: char| match symbol {
+        'A'..='Z' => u32::from(symbol) - 65,
+        'a'..='z' => u32::from(symbol) - 71,
+        '0'..='9' => u32::from(symbol) + 4,
+        '+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u32> = text.trim_end_matches('=').chars().map(digit).collect();
+    let mut bytes = Vec::new();
+    for four in digits.chunks(4) {
+        let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
+        bytes.extend(&bits.to_be_bytes()[1..four.len()]);
+    }
+    bytes
+}

@@ -48,6 +48,8 @@ pub(crate) struct Chain {
     committed: broadcast::Sender<Arc<CommittedBlock>>,
     /// The development network that this node is one of, if it is.
     pub(crate) dev: Option<DevNetwork>,
+    /// Whether genesis takes the private transactions of `GoQuorum`'s clients.
+    pub(crate) quorum_compat: bool,
 }
 
 impl Chain {
@@ -74,6 +76,7 @@ impl Chain {
             certified: Arc::default(),
             committed,
             dev: None,
+            quorum_compat: false,
         };
         chain.find_certified();
         chain

@@ -1,5 +1,6 @@
 //! `config.toml` of one node: what is typed there and what it means.
 
+use crate::private::PrivateSection;
 pub use medina_rpc::RpcSection;
 use medina_types::{KeyError, NodePublicKey, NodeSecretKey, limits};
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,9 @@ pub struct NodeConfig {
     /// What is kept of the past.
     #[serde(default, skip_serializing_if = "HistorySection::keeps_everything")]
     pub history: HistorySection,
+    /// Private transactions.
+    #[serde(default, skip_serializing_if = "PrivateSection::is_default")]
+    pub private: PrivateSection,
     /// Logs.
     #[serde(default)]
     pub log: LogSection,
@@ -182,7 +186,7 @@ impl NodeConfig {
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = read_toml(path)?;
-        if let Some(message) = config.history.fault() {
+        if let Some(message) = config.history.fault().or_else(|| config.private.fault()) {
             let path = path.to_owned();
             return Err(ConfigError::Malformed { path, message });
         }
@@ -196,6 +200,7 @@ impl NodeConfig {
             *part = folder.join(&*part);
         }
         config.rpc.place_in(folder);
+        config.private.place_in(folder);
         Ok(config)
     }
 
@@ -222,7 +227,7 @@ impl KnownNodes {
     }
 }
 
-fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     toml::from_str(&read_bounded(path)?).map_err(|error| ConfigError::Malformed {
         path: path.to_owned(),
         message: error.to_string(),

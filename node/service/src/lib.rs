@@ -10,7 +10,8 @@
 //!
 //! [`Node::start`] opens the database, binds the ports and spawns the tasks;
 //! [`Node::stop`] ends them within two seconds. Only the driver writes to the
-//! chain.
+//! chain. Private groups are followed beside it (`private`), and nothing of the
+//! chain waits for them.
 
 mod admission;
 mod blocks;
@@ -27,6 +28,7 @@ mod node;
 mod organisations;
 mod peers;
 mod permissions;
+mod private;
 mod pruning;
 mod sync;
 mod telemetry;
@@ -43,4 +45,8 @@ pub use config::{
 pub use dev::DevNetwork;
 pub use fatal::Fatal;
 pub use node::{Node, NodeError};
+pub use private::{
+    EnclaveProcess, EnclaveProcessConfig, EnclaveProcessError, PartySection, PrivateLimitsSection,
+    PrivateSection,
+};
 pub use telemetry::start_logging;

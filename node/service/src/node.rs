@@ -13,6 +13,7 @@ use crate::{
     monitoring::{self, Monitoring},
     organisations::Organisations,
     peers::Peers,
+    private::{self, Grounds, PrivateError},
     pruning,
     sync::Sync,
     telemetry,
@@ -71,6 +72,9 @@ pub enum NodeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Private transactions are turned on and cannot be offered.
+    #[error("private transactions: {0}")]
+    Private(String),
     /// The system gave no random bytes, which name a node that lost its disk.
     #[error("the system's random source does not answer: {0}")]
     NoRandomness(String),
@@ -79,6 +83,12 @@ pub enum NodeError {
         "the well-known test accounts hold funds and roles on this chain, so JSON-RPC stays on loopback; {0} is not: listen on 127.0.0.1, or make the network with --admin ADDRESS"
     )]
     TestAccountsExposed(SocketAddr),
+}
+
+impl From<PrivateError> for NodeError {
+    fn from(error: PrivateError) -> Self {
+        Self::Private(error.to_string())
+    }
 }
 
 /// A running node. Dropping it does not stop it; call [`Node::stop`].
@@ -224,12 +234,16 @@ fn open_chain(
     let executor = Arc::new(executor);
     let organisations = Arc::new(Organisations::new(store.clone(), executor.clone()));
     let pool = Pool::with_rules(
-        PoolConfig::of(&spec),
+        PoolConfig {
+            quorum_compat: genesis.quorum_compat(),
+            ..PoolConfig::of(&spec)
+        },
         TransactionPermissions::for_pool(&store, &executor, &clock),
         Some(organisations.clone()),
     );
     let mut chain = Chain::new(spec, store, executor, pool, organisations, clock);
     chain.dev = dev.cloned();
+    chain.quorum_compat = genesis.quorum_compat();
     Ok(chain)
 }
 
@@ -250,6 +264,26 @@ struct Wiring<'a> {
 fn engine_maker(mut config: NodeConfig, key: NodeSecretKey) -> EngineMaker {
     config.consensus.vote_without_record = true;
     Box::new(move |chain| engine(&config, chain, &key).map_err(|error| error.to_string()))
+}
+
+/// The private side, where the configuration turns it on.
+fn start_private(
+    config: &NodeConfig,
+    (chain, network, transactions): (&Chain, &NetworkHandle, &Transactions),
+    own_node: NodePublicKey,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Option<private::Started>, PrivateError> {
+    if !config.private.enabled {
+        return Ok(None);
+    }
+    let grounds = Grounds {
+        chain: chain.clone(),
+        network: network.clone(),
+        transactions: transactions.clone(),
+        own_node,
+        folder: config.data_dir.join("private"),
+    };
+    private::start(&config.private, grounds, stopping.clone()).map(Some)
 }
 
 impl Wiring<'_> {
@@ -296,7 +330,14 @@ impl Wiring<'_> {
                 transactions: transactions.clone(),
             });
         }
+        let private = start_private(
+            config,
+            (&chain, &network, &transactions),
+            own_key,
+            &stopping,
+        )?;
         let view = View {
+            private: private.as_ref().map(|private| private.side.clone()),
             chain: chain.clone(),
             transactions: transactions.clone(),
             network: network.clone(),
@@ -314,6 +355,7 @@ impl Wiring<'_> {
             driver: driver_handle,
             transactions: transactions.clone(),
             sync_wanted,
+            private: private.as_ref().map(|private| private.handle.clone()),
         };
         let monitoring = Monitoring {
             chain: chain.clone(),
@@ -352,8 +394,12 @@ impl Wiring<'_> {
         spawn(Box::pin(pruning::run(
             asked.clone(),
             config.history,
+            private.as_ref().map(|private| private.handle.clone()),
             stopping.clone(),
         )));
+        if let Some(private) = private {
+            spawn(private.task);
+        }
         spawn(Box::pin(transaction_permissions::recheck(
             asked,
             stopping.clone(),

@@ -68,7 +68,7 @@ impl Organisations {
         let environment = self.executor.environment_of(&head.header);
         let outcome = self
             .executor
-            .call(&self.store.state(), environment, &request)
+            .ask_contract(&self.store.state(), environment, &request)
             .ok()?;
         let answer = outcome.is_success().then_some(outcome.output)?;
         let organisation = B256::try_from(answer.as_ref()).ok()?;

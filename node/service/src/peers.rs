@@ -1,6 +1,8 @@
 //! What peers say, handed to whom it concerns.
 
-use crate::{chain::Chain, driver::DriverHandle, sync, transactions::Transactions};
+use crate::{
+    chain::Chain, driver::DriverHandle, private::PrivateHandle, sync, transactions::Transactions,
+};
 use medina_consensus::Input;
 use medina_network::{NetworkEvent, NetworkEvents};
 use medina_types::{ConsensusEngine, Height, NodePublicKey, wire::PeerMessage};
@@ -17,6 +19,8 @@ pub(crate) struct Peers {
     pub(crate) driver: DriverHandle,
     pub(crate) transactions: Transactions,
     pub(crate) sync_wanted: Arc<Notify>,
+    /// Where private requests go; without it they get no answer.
+    pub(crate) private: Option<PrivateHandle>,
 }
 
 impl Peers {
@@ -44,6 +48,14 @@ impl Peers {
                     self.driver.fact(Input::PeerConnected { peer: key }).await;
                 }
                 self.sync_wanted.notify_one();
+                if let Some(private) = &self.private {
+                    private.on_peer(&key);
+                }
+            }
+            NetworkEvent::PrivateRequested { from, bytes, reply } => {
+                if let Some(private) = &self.private {
+                    private.on_question(from, bytes, reply);
+                }
             }
             NetworkEvent::PeerDisconnected { key } => {
                 info!(peer = %key, "peer disconnected");

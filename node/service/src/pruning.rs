@@ -2,7 +2,7 @@
 //! else. An idle chain is left in peace: nothing is looked at until the head moves
 //! or something is left to delete.
 
-use crate::{chain::Chain, config::HistorySection};
+use crate::{chain::Chain, config::HistorySection, private::PrivateHandle};
 use medina_storage::{Kept, StorageError, Store, Swept};
 use medina_types::Height;
 use std::time::Duration;
@@ -22,8 +22,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 const SWEEP_BLOCKS_MIN: u64 = 256;
 const SWEEP_SHARE: u64 = 8;
 
-/// Prunes until told to stop.
-pub(crate) async fn run(chain: Chain, history: HistorySection, mut stop: watch::Receiver<bool>) {
+/// Prunes until told to stop. What a private group has not followed yet is kept for
+/// it, within a bound.
+pub(crate) async fn run(
+    chain: Chain,
+    history: HistorySection,
+    private: Option<PrivateHandle>,
+    mut stop: watch::Receiver<bool>,
+) {
     if history == HistorySection::default() {
         return;
     }
@@ -39,9 +45,12 @@ pub(crate) async fn run(chain: Chain, history: HistorySection, mut stop: watch::
         if pruned_at == Some(head) {
             continue;
         }
+        let waited_for = private
+            .as_ref()
+            .map(|private| Height(private.history_from(head.0)));
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            result = prune(&chain.store, history, head) => match result {
+            result = prune(&chain.store, history, head, waited_for) => match result {
                 Ok(()) => pruned_at = Some(head),
                 // A full disk stops the driver too, which says so.
                 Err(error) => warn!(%error, "pruning failed; it will be tried again"),
@@ -50,8 +59,14 @@ pub(crate) async fn run(chain: Chain, history: HistorySection, mut stop: watch::
     }
 }
 
-async fn prune(store: &Store, history: HistorySection, head: Height) -> Result<(), StorageError> {
-    let kept = store.keep_from(wanted(history, head, store.kept()))?;
+async fn prune(
+    store: &Store,
+    history: HistorySection,
+    head: Height,
+    waited_for: Option<Height>,
+) -> Result<(), StorageError> {
+    let wanted = wait_for(wanted(history, head, store.kept()), waited_for);
+    let kept = store.keep_from(wanted)?;
     metrics::gauge!("medina_history_state_from").set(kept.state_from.0 as f64);
     metrics::gauge!("medina_history_blocks_from").set(kept.blocks_from.0 as f64);
     while !step(store, |store| store.sweep_blocks(BLOCKS_PER_STEP)).await? {}
@@ -86,6 +101,18 @@ fn wanted(history: HistorySection, head: Height, kept: Kept) -> Kept {
     Kept {
         state_from: from(history.keep_state_blocks, kept.state_from),
         blocks_from: from(history.keep_blocks, kept.blocks_from),
+    }
+}
+
+/// Keeps what lies from a block on. The state before that block is read too.
+fn wait_for(wanted: Kept, waited_for: Option<Height>) -> Kept {
+    let Some(from) = waited_for else {
+        return wanted;
+    };
+    let state_from = Height(from.0.saturating_sub(1));
+    Kept {
+        state_from: wanted.state_from.min(state_from),
+        blocks_from: wanted.blocks_from.min(from),
     }
 }
 
@@ -127,11 +154,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_private_group_has_not_followed_is_kept() {
+        let all = Kept {
+            state_from: Height(90),
+            blocks_from: Height(80),
+        };
+        assert_eq!(wait_for(all, None), all);
+        assert_eq!(wait_for(all, Some(Height(200))), all);
+        let kept = wait_for(all, Some(Height(50)));
+        assert_eq!(
+            (kept.state_from, kept.blocks_from),
+            (Height(49), Height(50))
+        );
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn pruned_node_serves_what_it_kept_and_goes_on() {
         let (_folder, chain) = grown_chain(700);
         let history = history(Some(10), Some(100));
-        prune(&chain.store, history, Height(700)).await.unwrap();
+        prune(&chain.store, history, Height(700), None)
+            .await
+            .unwrap();
         let kept = chain.store.kept();
         assert_eq!(
             (kept.state_from, kept.blocks_from),
@@ -149,7 +193,9 @@ mod tests {
         let (executed, certificate) = next_block(&chain);
         let committed = chain.commit(executed, &certificate, None, SyncMode::Deferred);
         committed.unwrap();
-        prune(&chain.store, history, Height(701)).await.unwrap();
+        prune(&chain.store, history, Height(701), None)
+            .await
+            .unwrap();
         assert!(chain.store.state_at(Height(691)).is_err());
         assert!(chain.store.is_sweep_due(1), "it waits for more to sweep");
     }
@@ -158,7 +204,7 @@ mod tests {
     async fn young_chain_keeps_everything() {
         let (_folder, chain) = chain();
         let history = history(Some(10), Some(1_024));
-        prune(&chain.store, history, Height(0)).await.unwrap();
+        prune(&chain.store, history, Height(0), None).await.unwrap();
         assert!(chain.store.state_at(Height(0)).is_ok());
     }
 }

@@ -1,6 +1,8 @@
 //! The node as its JSON-RPC server sees it.
 
-use crate::{admission::Admission, chain::Chain, sync, transactions::Transactions};
+use crate::{
+    admission::Admission, chain::Chain, private::PrivateSide, sync, transactions::Transactions,
+};
 use alloy_primitives::{B256, Bytes};
 use medina_consensus::EngineStatus;
 use medina_execution::Executor;
@@ -8,7 +10,7 @@ use medina_network::NetworkHandle;
 use medina_pool::Pool;
 use medina_rpc::{
     CommittedBlock, ConsensusSummary, DevControls, NodeIdentity, NodeView, PeerChangeError,
-    PeerSummary, SubmitError, SyncProgress,
+    PeerSummary, SubmitError, SyncProgress, privacy::PrivateNode,
 };
 use medina_storage::Store;
 use medina_types::{ChainSpec, NodePublicKey, RecoveredTransaction};
@@ -29,6 +31,7 @@ pub(crate) struct View {
     pub(crate) p2p: SocketAddr,
     pub(crate) status: watch::Receiver<EngineStatus>,
     pub(crate) progress: watch::Receiver<Option<sync::SyncProgress>>,
+    pub(crate) private: Option<Arc<PrivateSide>>,
 }
 
 #[async_trait::async_trait]
@@ -140,6 +143,11 @@ impl NodeView for View {
     fn dev(&self) -> Option<Arc<dyn DevControls>> {
         let dev = self.chain.dev.clone()?;
         Some(Arc::new(dev))
+    }
+
+    fn private(&self) -> Option<Arc<dyn PrivateNode>> {
+        let private = self.private.clone()?;
+        Some(private)
     }
 
     fn subscribe_heads(&self) -> broadcast::Receiver<Arc<CommittedBlock>> {

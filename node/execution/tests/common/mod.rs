@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
 pub(crate) mod permissioning;
+pub(crate) mod private;
 
 use alloy_consensus::{
     Header, SignableTransaction, TxEip1559, TxEip7702, TxLegacy,
@@ -132,7 +133,7 @@ impl Chain {
     pub(crate) fn with_forks(forks: ForkSchedule) -> Self {
         Self::with_spec(builder(), |state_root| {
             let mut spec = spec(free(), U256::ZERO, state_root);
-            let first = forks.at(GENESIS_TIME).fork;
+            let first = forks.at_block(0, GENESIS_TIME).fork;
             let header = &mut spec.genesis_header;
             if first < Fork::Shanghai {
                 header.withdrawals_root = None;

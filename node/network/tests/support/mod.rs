@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 pub(crate) const GENESIS: B256 = B256::repeat_byte(1);
 
 /// Longest time that any awaited thing may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn secret(node: u8) -> NodeSecretKey {
     NodeSecretKey::from_bytes([node; 32])

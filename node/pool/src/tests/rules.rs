@@ -106,6 +106,31 @@ fn each_fault_is_refused_in_the_words_of_geth() {
 }
 
 #[test]
+fn handle_without_a_chain_is_taken_only_where_genesis_takes_goquorums_clients() {
+    let handle = |bytes: usize| {
+        let unsigned = TxLegacy {
+            gas_limit: 100_000,
+            to: TxKind::Call(account(9)),
+            input: vec![7; bytes].into(),
+            ..TxLegacy::default()
+        };
+        recovered(1, unsigned)
+    };
+    let words = "only replay-protected (EIP-155) transactions allowed over RPC";
+    let accounts = Accounts::default();
+    assert_eq!(refusal(&pool(), &accounts, handle(64)), words);
+    let config = crate::PoolConfig {
+        quorum_compat: true,
+        ..crate::PoolConfig::new(CHAIN_ID, GAS_LIMIT, plenty())
+    };
+    let compat = Pool::new(config);
+    for bytes in [0, 63, 65] {
+        assert_eq!(refusal(&compat, &accounts, handle(bytes)), words);
+    }
+    assert!(compat.add(&accounts, handle(64), 0, Origin::Local).is_ok());
+}
+
+#[test]
 fn gas_of_access_lists_and_creations_is_counted() {
     let access = AccessList(vec![AccessListItem {
         address: account(1),

@@ -3,7 +3,8 @@
 //!
 //! A token says what it opens in one of three ways: `scope`, a text of entries
 //! parted by spaces; `namespaces` or `permissions`, lists of entries. What it
-//! says nothing of, everybody has anyway. A token without an end (`exp`) must be
+//! says nothing of, everybody has anyway. Entries `psi://PARTY` among these, or in
+//! a list `private`, say which private parties it may act as. A token without an end (`exp`) must be
 //! fresh: issued (`iat`) within a minute of now.
 
 use alloy_primitives::hex;
@@ -11,12 +12,18 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
 use serde::Deserialize;
 use sha2::Sha256;
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
-use super::{Access, KeysError, keys::read_secret_file};
+use super::{
+    Access, KeysError,
+    keys::read_secret_file,
+    private::{PrivateAccess, part},
+};
 
 /// Bytes of a token; ours take a few hundred.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Who acts in the audit log where a token names nobody.
+const NOBODY: &str = "token without subject";
 /// Seconds by which two clocks may differ, and that a token without an end lives.
 const CLOCK_SECONDS: u64 = 60;
 
@@ -30,7 +37,9 @@ pub(crate) struct Token {
     /// Whom it names, for logs.
     pub(crate) subject: Option<String>,
     /// What it opens.
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
+    /// Whom it may act as among this node's private parties.
+    pub(crate) private: Option<Arc<PrivateAccess>>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +58,8 @@ struct Claims {
     namespaces: Vec<String>,
     #[serde(default)]
     permissions: Vec<String>,
+    #[serde(default)]
+    private: Vec<String>,
 }
 
 impl JwtSecret {
@@ -98,10 +109,14 @@ impl JwtSecret {
         check_times(&claims, now_s)?;
         let scope = claims.scope.as_deref().unwrap_or_default();
         let listed = claims.namespaces.iter().chain(&claims.permissions);
-        let entries = scope.split_whitespace().chain(listed.map(String::as_str));
+        let listed = listed.chain(&claims.private).map(String::as_str);
+        let (scopes, entries) = part(scope.split_whitespace().chain(listed))?;
         let access = Access::of(entries).map_err(|_| "the token opens something unknown")?;
+        let access = Arc::new(access);
+        let actor = claims.sub.clone().unwrap_or_else(|| NOBODY.to_owned());
         Ok(Token {
             subject: claims.sub,
+            private: PrivateAccess::new(actor, access.clone(), scopes)?,
             access,
         })
     }
@@ -174,6 +189,25 @@ mod tests {
         }
         let named = verified(&json!({ "iat": NOW_S, "sub": "alice" })).unwrap();
         assert_eq!(named.subject.as_deref(), Some("alice"));
+    }
+
+    #[test]
+    fn private_scopes_stand_where_the_others_do_or_by_themselves() {
+        let end = NOW_S + 1;
+        for claims in [
+            json!({ "exp": end, "sub": "alice", "scope": "priv psi://clinic?self.eoa=0x0" }),
+            json!({ "exp": end, "sub": "alice", "permissions": ["priv:*", "psi://clinic"] }),
+            json!({ "exp": end, "sub": "alice", "scope": "priv", "private": ["psi://clinic"] }),
+        ] {
+            let private = verified(&claims).unwrap().private.unwrap();
+            assert_eq!(private.actor, "alice");
+            assert!(private.allows("priv_call") && !private.allows("eth_getQuorumPayload"));
+            assert!(private.scope("clinic").is_some() && private.scope("lab").is_none());
+        }
+        let none = verified(&json!({ "exp": end, "scope": "priv *" })).unwrap();
+        assert!(none.private.is_none());
+        let wrong = json!({ "exp": end, "scope": "psi://clinic?what=1" });
+        assert!(verified(&wrong).is_err());
     }
 
     #[test]

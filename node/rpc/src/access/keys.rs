@@ -6,7 +6,10 @@
 //! secret = "at least 16 characters"   # or sha256 = "64 hexadecimal digits" of one
 //! namespaces = ["eth", "debug", "ots"]
 //! requests_per_second = 200           # optional
+//! private = ["psi://clinic?self.eoa=0x0"]  # optional: parties that it may act as
 //! ```
+//!
+//! A party's methods are opened by `namespaces` as others are (`priv`, `priv_call`).
 //!
 //! Only digests of the secrets are kept.
 
@@ -21,7 +24,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Access, NoScope};
+use super::{
+    Access, NoScope,
+    private::{PrivateAccess, PrivateScope, part},
+};
 use crate::front::Bucket;
 
 /// Characters below which a secret can be guessed.
@@ -64,6 +70,8 @@ pub(crate) struct ApiKey {
     pub(crate) name: String,
     /// What it opens.
     pub(crate) access: Arc<Access>,
+    /// Whom it may act as among this node's private parties.
+    pub(crate) private: Option<Arc<PrivateAccess>>,
     /// How often it may call, over all connections; `None`: as often as its
     /// connections may.
     pub(crate) bucket: Option<Bucket>,
@@ -87,6 +95,8 @@ struct Entry {
     secret: Option<String>,
     sha256: Option<String>,
     namespaces: Vec<String>,
+    #[serde(default)]
+    private: Vec<String>,
     requests_per_second: Option<NonZeroU32>,
 }
 
@@ -143,7 +153,31 @@ impl ApiKeys {
         let key = ApiKey {
             name: name.to_owned(),
             access: Arc::new(access),
+            private: None,
             bucket: requests_per_second.map(Bucket::per_second),
+        };
+        self.0.insert(digest_of(secret)?, Arc::new(key));
+        Ok(self)
+    }
+
+    /// As [`Self::with`], for a key that may act as private parties (`psi://…`).
+    ///
+    /// # Errors
+    /// When the secret is too short or a scope is none.
+    pub fn with_private(
+        mut self,
+        name: &str,
+        secret: &str,
+        access: Access,
+        scopes: &[&str],
+    ) -> Result<Self, String> {
+        let access = Arc::new(access);
+        let private = read_private(name, &access, scopes.iter().copied())?;
+        let key = ApiKey {
+            name: name.to_owned(),
+            access,
+            private,
+            bucket: None,
         };
         self.0.insert(digest_of(secret)?, Arc::new(key));
         Ok(self)
@@ -174,12 +208,29 @@ fn read(entry: Entry) -> Result<([u8; 32], ApiKey), String> {
         _ => return Err("give either secret or sha256".to_owned()),
     };
     let access = Access::of(&entry.namespaces).map_err(|error: NoScope| error.to_string())?;
+    let access = Arc::new(access);
+    let scopes = entry.private.iter().map(String::as_str);
+    let private = read_private(&entry.name, &access, scopes)?;
     let key = ApiKey {
         name: entry.name,
-        access: Arc::new(access),
+        access,
+        private,
         bucket: entry.requests_per_second.map(Bucket::per_second),
     };
     Ok((digest, key))
+}
+
+fn read_private<'a>(
+    name: &str,
+    access: &Arc<Access>,
+    scopes: impl IntoIterator<Item = &'a str>,
+) -> Result<Option<Arc<PrivateAccess>>, String> {
+    let (scopes, others): (Vec<PrivateScope>, _) = part(scopes)?;
+    if let Some(other) = others.first() {
+        return Err(format!("private: `{other}` is no psi://PARTY"));
+    }
+    let private = PrivateAccess::new(name.to_owned(), access.clone(), scopes);
+    private.map_err(str::to_owned)
 }
 
 fn digest_of(secret: &str) -> Result<[u8; 32], String> {
@@ -286,6 +337,25 @@ mod tests {
             short.contains("explorer") && !short.contains("12345"),
             "{short}"
         );
+    }
+
+    #[test]
+    fn key_says_which_parties_it_may_act_as() {
+        let with = |private: &str| {
+            ApiKeys::parse(&file(&format!(
+                "secret = \"{SECRET}\"\nprivate = {private}"
+            )))
+        };
+        let keys = with("[\"psi://clinic?self.eoa=0x0\", \"psi://lab\"]").unwrap();
+        let private = keys.find(SECRET).unwrap().private.clone().unwrap();
+        assert_eq!(private.actor, "explorer");
+        assert!(private.scope("lab").is_some() && private.scope("bank").is_none());
+        // What it opens is what its namespaces say.
+        assert!(private.allows("eth_getQuorumPayload") && !private.allows("priv_call"));
+        for wrong in ["[\"clinic\"]", "[\"psi://clinic?eoa=1\"]", "[\"eth\"]"] {
+            assert!(with(wrong).unwrap_err().contains("explorer"), "{wrong}");
+        }
+        assert!(with("[]").unwrap().find(SECRET).unwrap().private.is_none());
     }
 
     #[cfg(unix)]

@@ -6,16 +6,21 @@
 //! method that is closed to a caller answers as one that does not exist (-32601),
 //! since clients probe.
 //!
+//! What is private (`priv_*` and its kin) is open to nobody by this: see
+//! [`PrivateScope`].
+//!
 //! Secrets are read from files of their own, kept as digests where that will do,
 //! and shown by no `Debug`.
 
 mod jwt;
 mod keys;
+mod private;
 
 pub use jwt::JwtSecret;
 pub use keys::{ApiKeys, KeysError};
 
 pub(crate) use keys::ApiKey;
+pub(crate) use private::{PrivateAccess, PrivateScope, is_party_name, is_private};
 
 use std::{collections::BTreeSet, fmt};
 

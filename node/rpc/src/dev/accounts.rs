@@ -98,7 +98,10 @@ async fn sign_typed_data(context: Arc<Context>, mut arguments: Arguments) -> Ans
     signature_of(&context, account, hash)
 }
 
-async fn send_transaction(context: Arc<Context>, mut arguments: Arguments) -> Answer<B256> {
+pub(crate) async fn send_transaction(
+    context: Arc<Context>,
+    mut arguments: Arguments,
+) -> Answer<B256> {
     let raw = signed(&context, arguments.required()?).await?;
     let heads = context.node.subscribe_heads();
     let submitted = context.node.submit_transaction(raw).await;

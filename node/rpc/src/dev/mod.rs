@@ -13,7 +13,7 @@ mod controls;
 mod quantity;
 mod time_and_blocks;
 
-pub(crate) use accounts::settle;
+pub(crate) use accounts::{send_transaction, settle};
 pub use controls::{DevControls, DevError};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -74,7 +74,7 @@ pub(crate) fn register(registry: &mut Registry, is_dev: bool) -> Result<(), Regi
 }
 
 /// The controls; methods that need them are registered where they are.
-pub(super) fn controls(context: &Context) -> Answer<Arc<dyn DevControls>> {
+pub(crate) fn controls(context: &Context) -> Answer<Arc<dyn DevControls>> {
     let controls = context.node.dev();
     controls.ok_or_else(|| unsupported("this is no development network"))
 }

@@ -197,7 +197,10 @@ async fn drop_all(context: Arc<Context>, _arguments: Arguments) -> Answer<Option
 
 async fn node_info(context: Arc<Context>, _arguments: Arguments) -> Answer<Value> {
     let head = context.head();
-    let fork = context.spec().forks.at(head.header.timestamp).fork;
+    let fork = context
+        .node
+        .executor()
+        .fork_of(head.height.0, head.header.timestamp);
     let base_fee = head.header.base_fee_per_gas.unwrap_or_default();
     Ok(json!({
         "currentBlockNumber": U64::from(head.height.0),

@@ -32,7 +32,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     registry.compute("eth_createAccessList", create_access_list)
 }
 
-fn call(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
+pub(crate) fn call(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
     let transaction = arguments.required()?;
     let position = context.locate_known(arguments.optional()?.unwrap_or_default())?;
     let state_overrides = arguments.optional()?;
@@ -129,7 +129,7 @@ pub(super) fn check_prices(transaction: &TransactionRequest) -> Answer<()> {
             || transaction.max_priority_fee_per_gas.is_some());
     if both_prices {
         let text = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
-        return Err(invalid_params(text));
+        return Err(server(text));
     }
     Ok(())
 }
@@ -145,11 +145,8 @@ pub(crate) fn plain_request(
             "transaction type not supported: this chain carries no blobs",
         ));
     }
-    let input = transaction.input.try_into_unique_input().map_err(|_| {
-        invalid_params(
-            "both \"data\" and \"input\" are set and not equal; use \"input\" for call data",
-        )
-    })?;
+    // As geth: in a call, `input` goes before `data`.
+    let input = transaction.input.into_input();
     let to = match transaction.to {
         Some(TxKind::Call(address)) => Some(address),
         Some(TxKind::Create) | None => None,

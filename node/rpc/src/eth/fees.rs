@@ -2,7 +2,7 @@
 //! the fields that wallets look for are there all the same.
 
 use alloy_consensus::{Header, Transaction as _};
-use alloy_eips::BlockNumberOrTag;
+use alloy_eips::{BlockNumberOrTag, eip7840::BlobParams};
 use alloy_primitives::{U64, U128};
 use alloy_rpc_types_eth::FeeHistory;
 use jsonrpsee::server::RegisterMethodError;
@@ -46,16 +46,22 @@ pub(super) fn base_fee_of_next(context: &Context) -> u64 {
     next_base_fee(context.spec(), &context.head().header)
 }
 
+/// Limits and prices of blobs in a block.
+pub(super) fn blobs_of(context: &Context, header: &Header) -> BlobParams {
+    let forks = &context.spec().forks;
+    forks.at_block(header.number, header.timestamp).blobs
+}
+
 /// Wei per blob gas in a block, zero before there were blobs. Our chains carry
 /// none, so the price never leaves its minimum.
 fn blob_base_fee(context: &Context, header: &Header) -> u128 {
-    let blobs = context.spec().forks.at(header.timestamp).blobs;
+    let blobs = blobs_of(context, header);
     header.blob_fee(blobs).unwrap_or(0)
 }
 
 /// As [`blob_base_fee`] in the block after one.
 fn next_blob_base_fee(context: &Context, header: &Header) -> u128 {
-    let blobs = context.spec().forks.at(header.timestamp).blobs;
+    let blobs = blobs_of(context, header);
     header.next_block_blob_fee(blobs).unwrap_or(0)
 }
 
@@ -149,7 +155,7 @@ fn add_block(
         .push(u128::from(header.base_fee_per_gas.unwrap_or(0)));
     let blob_price = blob_base_fee(context, &header);
     history.base_fee_per_blob_gas.push(blob_price);
-    let blobs = context.spec().forks.at(header.timestamp).blobs;
+    let blobs = blobs_of(context, &header);
     history.blob_gas_used_ratio.push(ratio(
         header.blob_gas_used.unwrap_or(0),
         blobs.max_blob_gas_per_block(),

@@ -28,9 +28,15 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     registry.compute("eth_fillTransaction", fill)
 }
 
-fn fill(context: &Context, arguments: &mut Arguments) -> Answer<Value> {
+pub(crate) fn fill(context: &Context, arguments: &mut Arguments) -> Answer<Value> {
     let transaction: TransactionRequest = arguments.required()?;
     check_prices(&transaction)?;
+    if transaction.input.clone().try_into_unique_input().is_err() {
+        return Err(server(
+            "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass \
+             transaction call data",
+        ));
+    }
     let mut request = plain_request(context, transaction)?;
     check(context, &request)?;
     fill_prices(context, &mut request)?;

@@ -26,7 +26,7 @@ enum Changes {
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
     registry.quick("eth_newFilter", |context, arguments| {
-        let filter = Arc::new(LogFilter::read(arguments.optional()?)?);
+        let filter = Arc::new(LogFilter::read(arguments.given()?)?);
         Ok(install(
             context,
             Bookmark::Logs(filter, context.head().height.next()),

@@ -6,7 +6,7 @@
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7840::BlobParams};
 use alloy_primitives::{Address, FixedBytes, U64};
 use jsonrpsee::server::RegisterMethodError;
-use medina_types::{ED25519_PRECOMPILE, Fork, ForkRules, HeaderRules};
+use medina_types::{ED25519_PRECOMPILE, Fork, ForkRules, HeaderRules, MARKER_ADDRESS};
 use serde_json::{Map, Value, json};
 
 use crate::{arguments::Arguments, context::Context, errors::Answer, registry::Registry};
@@ -63,10 +63,14 @@ const SYSTEM_CONTRACTS: [(&str, Address, Fork); 4] = [
 
 fn config(context: &Context, _: &mut Arguments) -> Answer<Value> {
     let steps = context.spec().forks.steps();
-    let now = context.head().header.timestamp;
-    let is_over = |step: &&ForkRules| step.from_s <= now;
-    let current = steps.iter().rev().find(is_over).or(steps.first());
-    let next = steps.iter().find(|step| step.from_s > now);
+    let head = context.head();
+    let (number, now) = (head.height.0, head.header.timestamp);
+    let current = steps
+        .iter()
+        .rposition(|step| step.holds_at(number, now))
+        .unwrap_or(0);
+    let next = steps.get(current + 1);
+    let current = steps.get(current);
     let last = next.and(steps.last());
     let shown = |step: Option<&ForkRules>| step.map(|step| shown(context, step));
     Ok(json!({ "current": shown(current), "next": shown(next), "last": shown(last) }))
@@ -83,7 +87,7 @@ fn shown(context: &Context, rules: &ForkRules) -> Value {
         "activationTime": activation,
         "blobSchedule": blob_schedule(context, &rules.blobs),
         "chainId": U64::from(spec.chain_id),
-        "forkId": fork_id(context, rules.from_s),
+        "forkId": fork_id(context, rules),
         "precompiles": precompiles(context, rules.fork),
         "systemContracts": system_contracts(context, rules.fork),
     })
@@ -111,6 +115,7 @@ fn precompiles(context: &Context, fork: Fork) -> Map<String, Value> {
     }
     if is_ours(context) {
         names.insert("ED25519VERIFY".to_owned(), json!(ED25519_PRECOMPILE));
+        names.insert("PRIVACY_MARKER".to_owned(), json!(MARKER_ADDRESS));
     }
     names
 }
@@ -129,17 +134,21 @@ fn system_contracts(context: &Context, fork: Fork) -> Map<String, Value> {
     names
 }
 
-/// Checksum of the genesis hash and of all forks up to a time, each once; what
-/// holds from genesis on is none.
-fn fork_id(context: &Context, until_s: u64) -> FixedBytes<4> {
+/// Checksum of the genesis hash and of all forks up to one, by block and then by
+/// time, each once; what holds from genesis on is none.
+fn fork_id(context: &Context, until: &ForkRules) -> FixedBytes<4> {
     let spec = context.spec();
     let history = context.node.executor().history();
     let mut blocks = history.map_or_else(Vec::new, |history| history.fork_blocks());
+    let genesis_s = spec.genesis_header.timestamp;
+    let steps = spec.forks.steps();
+    let last = steps.iter().position(|step| step == until);
+    let so_far = &steps[..last.map_or(0, |last| last + 1)];
+    blocks.extend(so_far.iter().map(|step| step.from_block));
     blocks.retain(|block| *block > 0);
     blocks.dedup();
-    let genesis_s = spec.genesis_header.timestamp;
-    let times = spec.forks.steps().iter().map(|step| step.from_s);
-    let times = times.filter(|from| *from > genesis_s && *from <= until_s);
+    let times = so_far.iter().map(|step| step.from_s);
+    let times = times.filter(|from| *from > genesis_s);
     let mut checksum = Checksum::default();
     checksum.add(spec.genesis_hash.as_slice());
     for fork in blocks.into_iter().chain(times) {

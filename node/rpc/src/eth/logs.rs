@@ -12,6 +12,6 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     registry.scan("eth_getLogs", get_logs)
 }
 
-fn get_logs(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Log>> {
-    context.logs(&LogFilter::read(arguments.optional()?)?)
+pub(crate) fn get_logs(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Log>> {
+    context.logs(&LogFilter::read(arguments.given()?)?)
 }

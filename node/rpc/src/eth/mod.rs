@@ -4,13 +4,13 @@ pub(crate) mod blocks;
 pub(crate) mod call;
 mod chain;
 mod fees;
-mod fill;
+pub(crate) mod fill;
 mod filters;
 mod fork_config;
-mod logs;
+pub(crate) mod logs;
 mod receipts_of_ethereum;
 mod simulate;
-mod state;
+pub(crate) mod state;
 mod subscriptions;
 pub(crate) mod transactions;
 

@@ -15,7 +15,7 @@ pub(super) fn complete(
 ) {
     let header = block.header();
     if receipt.blob_gas_used.is_some() {
-        let blobs = context.spec().forks.at(header.timestamp).blobs;
+        let blobs = super::fees::blobs_of(context, header);
         receipt.blob_gas_price = header.blob_fee(blobs);
     }
     let root = context.node.root_of_receipt(block.height(), index);

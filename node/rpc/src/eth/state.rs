@@ -56,7 +56,7 @@ fn transaction_count(context: &Context, arguments: &mut Arguments) -> Answer<U64
     Ok(U64::from(nonce))
 }
 
-fn code(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
+pub(crate) fn code(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
     let address = arguments.required()?;
     let state = context.state_of(arguments.optional()?)?;
     let account: Option<AccountState> = state.account(address).map_err(errors::storage)?;
@@ -69,7 +69,7 @@ fn code(context: &Context, arguments: &mut Arguments) -> Answer<Bytes> {
         .unwrap_or_default())
 }
 
-fn storage_at(context: &Context, arguments: &mut Arguments) -> Answer<B256> {
+pub(crate) fn storage_at(context: &Context, arguments: &mut Arguments) -> Answer<B256> {
     let address = arguments.required()?;
     let key: StorageKey = arguments.required()?;
     let state = context.state_of(arguments.optional()?)?;

@@ -22,7 +22,10 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{
+    OwnedSemaphorePermit,
+    broadcast::{Receiver, error::RecvError},
+};
 
 use super::chain::sync_status;
 use crate::{
@@ -30,7 +33,7 @@ use crate::{
     arguments::Arguments,
     context::Context,
     convert,
-    errors::{Answer, invalid_params},
+    errors::{Answer, invalid_params, limit_exceeded},
     front::Caller,
     log_filter::LogFilter,
     registry::Registry,
@@ -42,6 +45,20 @@ enum Wanted {
     Blocks(OfBlock),
     Pending { full: bool },
     Syncing,
+}
+
+impl Wanted {
+    /// Room for what it names, for as long as it lasts.
+    fn room(&self, context: &Context) -> Answer<OwnedSemaphorePermit> {
+        let criteria = match self {
+            Self::Blocks(OfBlock::Logs(filter)) => filter.criteria(),
+            Self::Blocks(OfBlock::Receipts(hashes)) => hashes.len(),
+            Self::Blocks(OfBlock::Head) | Self::Pending { .. } | Self::Syncing => 0,
+        };
+        let criteria = u32::try_from(criteria).unwrap_or(u32::MAX);
+        let room = context.criteria.clone().try_acquire_many_owned(criteria);
+        room.map_err(|_| limit_exceeded("too many addresses and topics are subscribed to"))
+    }
 }
 
 /// What a subscriber wants to know of each block.
@@ -91,8 +108,9 @@ fn subscribe(
     let transactions = context.node.subscribe_pending();
     let next = context.head().height.next();
     tokio::spawn(async move {
-        let wanted = match wanted {
-            Ok(wanted) => wanted,
+        let held = wanted.and_then(|wanted| Ok((wanted.room(&context)?, wanted)));
+        let (_room, wanted) = match held {
+            Ok(held) => held,
             Err(error) => return pending.reject(error).await,
         };
         let Ok(sink) = pending.accept().await else {

@@ -84,7 +84,9 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
 }
 
 async fn submit(context: &Context, bytes: Bytes) -> Answer<B256> {
+    let turn = context.workers.turn(Lane::Submit).await?;
     let submitted = context.node.submit_transaction(bytes).await;
+    drop(turn);
     let hash = submitted.map_err(|error| errors::submit(&error))?;
     // On a development network `settle` waits, unless blocks are made by hand.
     if context.node.dev().is_none() {
@@ -95,6 +97,11 @@ async fn submit(context: &Context, bytes: Bytes) -> Answer<B256> {
 
 async fn send_raw(context: Arc<Context>, params: Params<'static>) -> Answer<B256> {
     let bytes = Arguments::of(&params)?.required()?;
+    send_bytes(context, bytes).await
+}
+
+/// Submits a transaction and answers its hash.
+pub(crate) async fn send_bytes(context: Arc<Context>, bytes: Bytes) -> Answer<B256> {
     let heads = context.node.subscribe_heads();
     let hash = submit(&context, bytes).await?;
     crate::dev::settle(&context, heads, hash).await;
@@ -170,7 +177,10 @@ async fn stored_receipt(context: &Arc<Context>, hash: B256) -> Answer<Option<Rpc
 }
 
 /// The receipt, `null` while there is none; a fresh transaction's is waited for.
-async fn receipt(context: Arc<Context>, params: Params<'static>) -> Answer<Option<RpcReceipt>> {
+pub(crate) async fn receipt(
+    context: Arc<Context>,
+    params: Params<'static>,
+) -> Answer<Option<RpcReceipt>> {
     let hash = Arguments::of(&params)?.required()?;
     let Some(until) = context.fresh.until(hash, Instant::now()) else {
         return stored_receipt(&context, hash).await;
@@ -188,7 +198,7 @@ async fn receipt(context: Arc<Context>, params: Params<'static>) -> Answer<Optio
     }
 }
 
-fn receipt_of(context: &Context, hash: B256) -> Answer<Option<RpcReceipt>> {
+pub(crate) fn receipt_of(context: &Context, hash: B256) -> Answer<Option<RpcReceipt>> {
     let Some((committed, index)) = included(context, hash)? else {
         return Ok(None);
     };
@@ -212,7 +222,7 @@ fn included(context: &Context, hash: B256) -> Answer<Option<(Arc<CommittedBlock>
     Ok(context.committed(height)?.map(|block| (block, index)))
 }
 
-fn by_transaction_hash(
+pub(crate) fn by_transaction_hash(
     context: &Context,
     arguments: &mut Arguments,
 ) -> Answer<Option<RpcTransaction>> {

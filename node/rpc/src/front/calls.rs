@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tower::Layer;
 
 use super::gate::Caller;
-use crate::errors;
+use crate::{access::is_private, errors};
 
 /// Methods that need a connection on which the server can speak unasked.
 const SUBSCRIPTIONS: [&str; 2] = ["eth_subscribe", "eth_unsubscribe"];
@@ -51,7 +51,12 @@ impl<S> Guard<S> {
         if !self.methods.contains(method) {
             return Err(errors::unknown_method(method));
         }
-        if !caller.access.allows(method) {
+        if is_private(method) {
+            let private = caller.private.as_ref();
+            if !private.is_some_and(|private| private.allows(method)) {
+                return Err(errors::private_method(method));
+            }
+        } else if !caller.access.allows(method) {
             return Err(errors::closed_method(method));
         }
         if !caller.is_websocket && SUBSCRIPTIONS.contains(&method) {

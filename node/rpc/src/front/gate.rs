@@ -26,7 +26,7 @@ use tower::{Layer, Service};
 use super::{Connection, rate::Bucket};
 use crate::{
     AllowedOrigins, NodeView, RpcConfig,
-    access::{Access, ApiKey, ApiKeys, JwtSecret},
+    access::{Access, ApiKey, ApiKeys, JwtSecret, PrivateAccess},
     errors,
 };
 
@@ -46,6 +46,9 @@ const KEY_HEADER: &str = "x-api-key";
 const KEY_PATH: &str = "/key/";
 /// Parameter of the address that carries an API key.
 const KEY_PARAMETER: &str = "key";
+/// Header and parameter of the address that select a private party, as `GoQuorum`
+/// has them.
+pub(crate) const PARTY: &str = "psi";
 
 /// Who makes a request.
 #[derive(Clone)]
@@ -54,6 +57,10 @@ pub(crate) struct Caller {
     pub(crate) access: Arc<Access>,
     /// Its key, if it gave one.
     key: Option<Arc<ApiKey>>,
+    /// The private parties that it may act as.
+    pub(crate) private: Option<Arc<PrivateAccess>>,
+    /// The one of them that it names.
+    pub(crate) party: Option<String>,
     /// Where it calls from.
     pub(crate) connection: Connection,
     /// Whether answers can come without being asked for.
@@ -70,6 +77,13 @@ impl Caller {
     pub(crate) fn connection_bucket(&self) -> Option<&Bucket> {
         self.connection.bucket.as_deref()
     }
+}
+
+/// What a request proves of its sender.
+struct Identified {
+    key: Option<Arc<ApiKey>>,
+    access: Arc<Access>,
+    private: Option<Arc<PrivateAccess>>,
 }
 
 /// What the gate checks against.
@@ -148,7 +162,18 @@ where
                 Ok(passed) => passed,
                 Err(refused) => return Ok(*refused),
             };
+            // Members that nobody reads would pass as they are.
+            if body
+                .as_deref()
+                .is_some_and(|body| std::str::from_utf8(body).is_err())
+            {
+                return Ok(json_answer(&errors::no_json()));
+            }
             let answer = inner.call(request).await?;
+            let answer = match &body {
+                Some(asked) if is_parse_error(&answer) && is_json(asked) => no_request(),
+                _ => answer,
+            };
             Ok(match body.filter(|_| is_nothing(&answer)) {
                 Some(asked) => answer_to_nothing(&asked),
                 None => rules.hold(answer),
@@ -178,6 +203,42 @@ impl LetIn {
     }
 }
 
+/// Whether jsonrpsee may have answered that the text is no JSON: what it says of
+/// that has a length of its own.
+fn is_parse_error(answer: &HttpResponse) -> bool {
+    let text = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}"#;
+    answer.body().size_hint().exact() == Some(text.len() as u64)
+}
+
+/// Whether the text is JSON that is neither a request nor a list, such as `1` or
+/// `{}`, which jsonrpsee takes for no JSON.
+fn is_json(asked: &[u8]) -> bool {
+    use serde_json::Value;
+    // Anything longer has members that say what it is.
+    const BYTES_MAX: usize = 4 * 1024;
+    if asked.len() > BYTES_MAX {
+        return false;
+    }
+    match serde_json::from_slice(asked) {
+        Ok(Value::Object(members)) => !members.contains_key("method"),
+        Ok(Value::Array(_)) | Err(_) => false,
+        Ok(_) => true,
+    }
+}
+
+/// As geth: JSON, but no request.
+fn no_request() -> HttpResponse {
+    json_answer(&errors::invalid_request("invalid request"))
+}
+
+/// An error of JSON-RPC, which for HTTP is none.
+fn json_answer(error: &ErrorObjectOwned) -> HttpResponse {
+    let mut answer = HttpResponse::new(HttpBody::from(error_body(error).to_string()));
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(CONTENT_TYPE, json);
+    answer
+}
+
 /// Whether jsonrpsee had nothing to answer, which it writes as `null`.
 fn is_nothing(answer: &HttpResponse) -> bool {
     const NULL_BYTES: u64 = 4;
@@ -187,7 +248,10 @@ fn is_nothing(answer: &HttpResponse) -> bool {
 /// What is answered where nobody asked: to notifications nothing at all, to what
 /// has an id that is none (`1.5`, `{}`) an error.
 fn answer_to_nothing(asked: &[u8]) -> HttpResponse {
-    let asked: serde_json::Value = serde_json::from_slice(asked).unwrap_or_default();
+    // Such as a number beyond all numbers, which passes where nobody reads it.
+    let Ok(asked) = serde_json::from_slice::<serde_json::Value>(asked) else {
+        return json_answer(&errors::no_json());
+    };
     let has_id = |one: &serde_json::Value| one.get("id").is_some();
     let text = "invalid request: an id is a text, a whole number from 0 on, or null";
     let error = || error_body(&errors::invalid_request(text));
@@ -220,10 +284,17 @@ impl Rules {
                 &errors::internal("no connection"),
             ));
         };
-        let (key, access) = self.identify(&mut request)?;
+        let party = named_party(&request);
+        let Identified {
+            key,
+            access,
+            private,
+        } = self.identify(&mut request)?;
         request.extensions_mut().insert(Caller {
             access,
             key,
+            private,
+            party,
             connection,
             is_websocket,
         });
@@ -250,15 +321,20 @@ impl Rules {
 
     /// Finds out who calls, and takes what proves it out of the request, so that
     /// nobody behind can log it.
-    fn identify(
-        &self,
-        request: &mut HttpRequest,
-    ) -> Result<(Option<Arc<ApiKey>>, Arc<Access>), Refused> {
+    fn identify(&self, request: &mut HttpRequest) -> Result<Identified, Refused> {
         let Some(secret) = take_secret(request)? else {
-            return Ok((None, self.public.clone()));
+            return Ok(Identified {
+                key: None,
+                access: self.public.clone(),
+                private: None,
+            });
         };
         if let Some(key) = self.keys.find(&secret) {
-            return Ok((Some(key.clone()), Arc::new(self.public.and(&key.access))));
+            return Ok(Identified {
+                key: Some(key.clone()),
+                access: Arc::new(self.public.and(&key.access)),
+                private: key.private.clone(),
+            });
         }
         let Some(jwt) = &self.jwt else {
             return Err(unauthorized("the API key is unknown here"));
@@ -266,7 +342,11 @@ impl Rules {
         match jwt.verify(&secret, self.node.clock_s()) {
             Ok(token) => {
                 tracing::debug!(subject = token.subject, "a token was taken");
-                Ok((None, Arc::new(self.public.and(&token.access))))
+                Ok(Identified {
+                    key: None,
+                    access: Arc::new(self.public.and(&token.access)),
+                    private: token.private,
+                })
             }
             Err(reason) => Err(unauthorized(reason)),
         }
@@ -365,7 +445,7 @@ fn told_bytes(headers: &HeaderMap) -> Option<usize> {
 
 /// The bytes of a body, `None` if there are more than `max`. A client that sends
 /// somewhat too much is heard to the end, since it listens only then.
-async fn read_body(mut body: HttpBody, max: usize) -> Result<Option<Vec<u8>>, BoxError> {
+pub(crate) async fn read_body(mut body: HttpBody, max: usize) -> Result<Option<Vec<u8>>, BoxError> {
     let mut bytes = Vec::new();
     let mut seen = 0;
     while let Some(frame) = body.frame().await {
@@ -410,6 +490,20 @@ fn take_secret(request: &mut HttpRequest) -> Result<Option<String>, Refused> {
         Some(Err(_)) => Err(unauthorized("the API key is no text")),
         None => Ok(of_address),
     }
+}
+
+/// The private party that a request names, in its header or in its address.
+fn named_party(request: &HttpRequest) -> Option<String> {
+    let header = request.headers().get(PARTY);
+    let header = header.and_then(|value| value.to_str().ok());
+    let in_address = || {
+        let mut parameters = request.uri().query()?.split('&');
+        parameters.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.eq_ignore_ascii_case(PARTY).then_some(value)
+        })
+    };
+    header.or_else(in_address).map(str::to_owned)
 }
 
 fn secret_of(uri: &Uri) -> Option<String> {

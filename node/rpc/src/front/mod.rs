@@ -16,7 +16,7 @@ mod socket;
 
 pub(crate) use accept::{Doors, serve};
 pub(crate) use calls::GuardLayer;
-pub(crate) use gate::{Caller, GateLayer};
+pub(crate) use gate::{Caller, GateLayer, PARTY, read_body};
 pub(crate) use rate::Bucket;
 
 use flow::Flow;

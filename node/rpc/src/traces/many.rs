@@ -1,22 +1,25 @@
-//! `trace_callMany` and `trace_rawTransaction`: calls that build on one another, and
-//! a transaction that nobody has sent yet.
+//! `trace_callMany`, `debug_traceCallMany` and `trace_rawTransaction`: calls that build
+//! on one another, and a transaction that nobody has sent yet.
 
 use alloy_consensus::{Transaction as _, transaction::TransactionInfo};
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes, map::HashSet};
-use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::parity::TraceType;
+use alloy_rpc_types_eth::{Bundle, StateContext, TransactionRequest};
+use alloy_rpc_types_trace::{geth::GethDebugTracingCallOptions, parity::TraceType};
 use jsonrpsee::server::RegisterMethodError;
 use medina_execution::{AccountOverride, CallRequest, StateOverrides, StepRecord, Watched};
 use medina_types::RecoveredTransaction;
-use revm_inspectors::tracing::TracingInspector;
 use serde_json::value::RawValue;
 
-use super::{budget::Budget, replay::Tracer, tracers::ReplayTracer};
+use super::{
+    budget::Budget,
+    replay::Tracer,
+    tracers::{GethTracer, ReplayTracer},
+};
 use crate::{
     arguments::Arguments,
     context::Context,
-    errors::{Answer, invalid_params, limit_exceeded},
+    errors::{Answer, invalid_params, limit_exceeded, unsupported},
     eth::call,
     registry::Registry,
 };
@@ -26,6 +29,7 @@ const CALLS_MAX: usize = 256;
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
     registry.trace("trace_callMany", call_many)?;
+    registry.trace("debug_traceCallMany", bundles)?;
     registry.trace("trace_rawTransaction", raw_transaction)
 }
 
@@ -37,23 +41,90 @@ fn call_many(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Box<Raw
         let text = format!("{} calls, at most {CALLS_MAX} at once", calls.len());
         return Err(limit_exceeded(text));
     }
-    let mut budget = Budget::start(context, None)?;
-    let mut changed = StateOverrides::default();
+    let mut chain = Chain::start(context, id, StateOverrides::default(), None)?;
     let mut traces = Vec::with_capacity(calls.len());
     for (transaction, types) in calls {
-        let mut request = call::request(context, transaction, None, None)?;
-        request.state_overrides = std::mem::take(&mut changed);
-        let mut tracer = Chained {
-            replay: ReplayTracer {
-                types,
-                with_hash: false,
-            },
-            changed: request.state_overrides.clone(),
-        };
-        traces.push(context.trace_call(id, &request, &mut tracer, &mut budget)?);
-        changed = tracer.changed;
+        let request = call::request(context, transaction, None, None)?;
+        let with_hash = false;
+        traces.push(chain.trace(request, ReplayTracer { types, with_hash })?);
     }
     Ok(traces)
+}
+
+/// reth's form: calls in bundles, each bundle in a block of its own; all build on
+/// one another. Block values that a bundle does not name are those of the state's block.
+fn bundles(context: &Context, arguments: &mut Arguments) -> Answer<Vec<Vec<Box<RawValue>>>> {
+    let bundles: Vec<Bundle> = arguments.required()?;
+    let place: StateContext = arguments.optional()?.unwrap_or_default();
+    let options: GethDebugTracingCallOptions = arguments.optional()?.unwrap_or_default();
+    let count: usize = bundles.iter().map(|bundle| bundle.transactions.len()).sum();
+    if count > CALLS_MAX {
+        let text = format!("{count} calls, at most {CALLS_MAX} at once");
+        return Err(limit_exceeded(text));
+    }
+    if place
+        .transaction_index
+        .is_some_and(|index| index.index().is_some())
+    {
+        return Err(unsupported(
+            "transactionIndex is not supported; calls are traced on the state after a block",
+        ));
+    }
+    let id = place.block_number.unwrap_or_default();
+    let overrides = call::state_overrides(options.state_overrides.unwrap_or_default())?;
+    let timeout = options.tracing_options.timeout.as_deref();
+    let mut chain = Chain::start(context, id, overrides, timeout)?;
+    let mut traces = Vec::with_capacity(bundles.len());
+    for bundle in bundles {
+        let mut of_bundle = Vec::with_capacity(bundle.transactions.len());
+        for transaction in bundle.transactions {
+            let block = bundle.block_override.clone();
+            let block = block.or_else(|| options.block_overrides.clone());
+            let request = call::request(context, transaction, None, block)?;
+            let tracer = GethTracer::new(options.tracing_options.clone())?;
+            of_bundle.push(chain.trace(request, tracer)?);
+        }
+        traces.push(of_bundle);
+    }
+    Ok(traces)
+}
+
+/// Calls that build on one another.
+struct Chain<'a> {
+    context: &'a Context,
+    id: BlockId,
+    budget: Budget,
+    changed: StateOverrides,
+}
+
+impl<'a> Chain<'a> {
+    fn start(
+        context: &'a Context,
+        id: BlockId,
+        changed: StateOverrides,
+        timeout: Option<&str>,
+    ) -> Answer<Self> {
+        Ok(Self {
+            context,
+            id,
+            budget: Budget::start(context, timeout)?,
+            changed,
+        })
+    }
+
+    /// Traces the next call on what those before it changed.
+    fn trace<T: Tracer>(&mut self, mut request: CallRequest, tracer: T) -> Answer<T::Found> {
+        request.state_overrides = std::mem::take(&mut self.changed);
+        let mut tracer = Chained {
+            inner: tracer,
+            changed: request.state_overrides.clone(),
+        };
+        let found = self
+            .context
+            .trace_call(self.id, &request, &mut tracer, &mut self.budget)?;
+        self.changed = tracer.changed;
+        Ok(found)
+    }
 }
 
 /// Traces a signed transaction on the head's state, without sending it.
@@ -95,29 +166,29 @@ fn request_of(signed: &RecoveredTransaction) -> CallRequest {
 
 /// Traces a call and remembers what it changed, for the next one.
 #[derive(Debug)]
-struct Chained {
-    replay: ReplayTracer,
+struct Chained<T> {
+    inner: T,
     changed: StateOverrides,
 }
 
-impl Tracer for Chained {
-    type Inspector = TracingInspector;
-    type Found = Box<RawValue>;
+impl<T: Tracer> Tracer for Chained<T> {
+    type Inspector = T::Inspector;
+    type Found = T::Found;
 
     fn steps(&self) -> Option<StepRecord> {
-        self.replay.steps()
+        self.inner.steps()
     }
 
-    fn start(&self, budget: &Budget) -> Answer<TracingInspector> {
-        self.replay.start(budget)
+    fn start(&self, budget: &Budget) -> Answer<T::Inspector> {
+        self.inner.start(budget)
     }
 
     fn found(
         &mut self,
-        watched: Watched<'_, '_, TracingInspector>,
+        watched: Watched<'_, '_, T::Inspector>,
         place: &TransactionInfo,
         budget: &mut Budget,
-    ) -> Answer<Box<RawValue>> {
+    ) -> Answer<T::Found> {
         // Addresses are told apart, so the order does not matter.
         let touched = watched.outcome.state.iter();
         touched
@@ -151,6 +222,6 @@ impl Tracer for Chained {
                     None => kept.state_diff.get_or_insert_default().extend(slots),
                 }
             });
-        self.replay.found(watched, place, budget)
+        self.inner.found(watched, place, budget)
     }
 }

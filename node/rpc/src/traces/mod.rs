@@ -14,6 +14,7 @@ mod parity;
 mod raw;
 mod replay;
 mod search;
+mod state_ranges;
 mod tracers;
 
 use jsonrpsee::server::RegisterMethodError;
@@ -25,5 +26,6 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     raw::register(registry)?;
     parity::register(registry)?;
     many::register(registry)?;
+    state_ranges::register(registry)?;
     otterscan::register(registry)
 }

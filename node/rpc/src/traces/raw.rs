@@ -7,8 +7,12 @@ use jsonrpsee::server::RegisterMethodError;
 use std::sync::Arc;
 
 use crate::{
-    CommittedBlock, arguments::Arguments, context::Context, errors::Answer,
-    eth::transactions::raw_by_hash, registry::Registry,
+    CommittedBlock,
+    arguments::Arguments,
+    context::Context,
+    errors::{Answer, not_found, server},
+    eth::transactions::raw_by_hash,
+    registry::Registry,
 };
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodError> {
@@ -21,12 +25,27 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
         Ok(Bytes::from(alloy_rlp::encode(block.block.sealed.block())))
     })?;
     registry.read("debug_getRawReceipts", receipts)?;
-    registry.read("debug_getRawTransaction", transaction)
+    registry.read("debug_getRawTransaction", transaction)?;
+    // EIP-7928's lists come with a fork behind Osaka: no block here has one.
+    registry.read("debug_getRawBlockAccessList", |context, arguments| {
+        let block = block(context, arguments)?;
+        let number = block.block.height();
+        let text = format!("block {number} has no access list: they come after Osaka");
+        Err::<Bytes, _>(not_found(text))
+    })?;
+    registry.read("eth_getBlockAccessList", |context, arguments| {
+        context.locate(arguments.required()?)?;
+        Ok(None::<()>)
+    })
 }
 
 /// geth takes a number, a tag or a hash.
 fn block(context: &Context, arguments: &mut Arguments) -> Answer<Arc<CommittedBlock>> {
     let id: BlockId = arguments.required()?;
+    if id.is_pending() {
+        // geth builds one for every such question; here it is decided or not there.
+        return Err(server("pending block is not available"));
+    }
     context.block_to_trace(id)
 }
 

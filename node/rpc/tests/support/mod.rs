@@ -2,12 +2,14 @@
 //! blocks that are built when a test says so.
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
+pub(crate) mod private;
+
 use alloy_consensus::{
     Header, SignableTransaction, Transaction as _, TxEip1559,
     constants::{EMPTY_ROOT_HASH, EMPTY_WITHDRAWALS},
 };
 use alloy_eips::{eip2718::Encodable2718, eip7685::EMPTY_REQUESTS_HASH};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
+use alloy_primitives::{Address, B256, B512, Bytes, TxKind, U256, hex};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_trie::{TrieAccount, root};
@@ -21,7 +23,7 @@ use medina_pool::{
 };
 use medina_rpc::{
     CommittedBlock, ConsensusSummary, NodeIdentity, NodeView, PeerChangeError, PeerSummary,
-    RpcConfig, RpcServerHandle, SubmitError, SyncProgress,
+    RpcConfig, RpcServerHandle, SubmitError, SyncProgress, privacy::PrivateNode,
 };
 use medina_storage::{BlockCommit, GenesisState, OpenOptions, StateReader, Store, SyncMode};
 use medina_types::{
@@ -103,6 +105,8 @@ pub(crate) struct TestNode {
     pub(crate) raft: Mutex<Option<RaftStatus>>,
     /// Dialled by `admin_addPeer`.
     pub(crate) dialled: Mutex<Vec<NodePublicKey>>,
+    /// The private side, set before the server starts.
+    pub(crate) private: Mutex<Option<Arc<dyn PrivateNode>>>,
     /// True: every submitted transaction is put into a block at once.
     pub(crate) instant: Mutex<bool>,
     _folder: tempfile::TempDir,
@@ -287,6 +291,7 @@ impl TestNode {
             syncing: Mutex::new(None),
             raft: Mutex::new(None),
             dialled: Mutex::new(Vec::new()),
+            private: Mutex::new(None),
             instant: Mutex::new(false),
             _folder: folder,
         })
@@ -472,6 +477,10 @@ impl NodeView for TestNode {
         }]
     }
 
+    fn private(&self) -> Option<Arc<dyn PrivateNode>> {
+        self.private.lock().clone()
+    }
+
     fn sync_progress(&self) -> Option<SyncProgress> {
         *self.syncing.lock()
     }
@@ -639,4 +648,43 @@ impl Rpc {
             .unwrap()
             .to_owned()
     }
+}
+
+/// A signed inner transaction that calls a contract of a group.
+pub(crate) fn signed_private(
+    signer: &PrivateKeySigner,
+    group: B256,
+    nonce: u64,
+    data: Bytes,
+) -> medina_types::SignedPrivateTransaction {
+    let inner = medina_types::PrivateTransaction {
+        group,
+        mode: medina_types::PrivacyMode::Standard,
+        kind: TxKind::Call(COUNTER_AT),
+        nonce,
+        gas: 1_000_000,
+        data,
+    };
+    let hash = inner.signing_hash(CHAIN_ID);
+    let signature = signer.sign_hash_sync(&hash).unwrap();
+    inner.into_signed(signature).unwrap()
+}
+
+/// A transaction as `GoQuorum`'s clients sign and mark it, with a handle as its data.
+pub(crate) fn marked(signer: &PrivateKeySigner, to: Option<Address>, handle: B512) -> Bytes {
+    let mut legacy = alloy_consensus::TxLegacy {
+        chain_id: None,
+        nonce: 0,
+        gas_price: 0,
+        gas_limit: 4_300_000,
+        to: to.map_or(TxKind::Create, TxKind::Call),
+        value: U256::ZERO,
+        input: handle.into(),
+    };
+    let signature = signer.sign_hash_sync(&legacy.signature_hash()).unwrap();
+    // v of chain 1 is 37 or 38.
+    legacy.chain_id = Some(1);
+    Transaction::from(legacy.into_signed(signature))
+        .encoded_2718()
+        .into()
 }

@@ -115,6 +115,7 @@ pub(crate) fn config_in(folder: &Path) -> NodeConfig {
         metrics: listen,
         consensus: ConsensusSection::default(),
         history: Default::default(),
+        private: Default::default(),
         log: LogSection::default(),
     }
 }

@@ -1,0 +1,323 @@
+//! A group's state, and the step from one public block to the next: what is read
+//! from chain and enclave is put together here and handed to the executor.
+//!
+//! Everything that decides about an item is read at the public block before the
+//! marker's, or bound by the envelope's digest, so that all members decide alike.
+
+use crate::private::{
+    compat,
+    queue::{Placed, Treatment},
+    registry::{GroupRecord, RegistryError},
+    shared::Shared,
+};
+use alloy_primitives::{Address, B256, Bytes};
+use medina_enclave::{Digest, EnclaveError, Metadata, PayloadStatus};
+use medina_execution::{
+    CallRequest,
+    private::{
+        GroupStore, Position, PrivateCommand, PrivateError, PrivateInput, PrivateItem,
+        PrivateReceipt, PublicBlock, RootClaim,
+    },
+};
+use medina_storage::{SnapshotChunk, SnapshotCursor, StateReader, StorageError, SyncMode};
+use medina_types::{
+    Height, PrivacyMode, RecoveredBlock, RecoveredTransaction, SignedPrivateTransaction,
+};
+use std::sync::Arc;
+
+/// Gas of the question whose account something is.
+const QUESTION_GAS: u64 = 200_000;
+
+/// Why a step was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    /// The group's store, or the executor.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+    /// The enclave.
+    #[error(transparent)]
+    Enclave(#[from] EnclaveError),
+    /// The contract.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The public chain's store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The public history that the step reads is pruned.
+    #[error("public block {0} is pruned, and the group had not come so far")]
+    Pruned(u64),
+}
+
+/// The state of a group, `None` where there is none yet.
+pub(crate) fn store(shared: &Shared, group: B256) -> Result<Option<Arc<GroupStore>>, PrivateError> {
+    match shared.stores.get(group) {
+        Ok(store) => Ok(Some(store)),
+        Err(PrivateError::NoState(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Our root after a public block, `None` if we have not come so far or know no more.
+pub(crate) fn root_at(
+    shared: &Shared,
+    group: B256,
+    height: u64,
+) -> Result<Option<B256>, PrivateError> {
+    let Some(store) = store(shared, group)? else {
+        return Ok(None);
+    };
+    match store.root_at(Height(height)) {
+        Ok(root) => Ok(Some(root)),
+        Err(PrivateError::NotReached { .. } | PrivateError::NotKept { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A piece of the state after a public block, `None` if we do not have that state.
+pub(crate) fn snapshot_chunk(
+    shared: &Shared,
+    group: B256,
+    height: Height,
+    cursor: Option<&SnapshotCursor>,
+    bytes_max: usize,
+) -> Result<Option<SnapshotChunk>, PrivateError> {
+    let Some(store) = store(shared, group)? else {
+        return Ok(None);
+    };
+    let at = match store.height_at(height) {
+        Ok(at) => at,
+        Err(PrivateError::NotReached { .. } | PrivateError::NotKept { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let chunk = store.store().snapshot_chunk(at, cursor, bytes_max)?;
+    Ok(Some(chunk))
+}
+
+/// Settles the markers of one public block, whole, and moves the group behind it.
+pub(crate) fn settle(
+    shared: &Shared,
+    group: &GroupRecord,
+    store: &GroupStore,
+    markers: &[(Placed, Treatment)],
+) -> Result<Vec<PrivateReceipt>, StepError> {
+    let Some((first, _)) = markers.first() else {
+        return Ok(Vec::new());
+    };
+    let height = Height(first.height);
+    let chain = &shared.chain.store;
+    let pruned = |error: StorageError| match error {
+        StorageError::StatePruned { .. } | StorageError::BlockPruned { .. } => {
+            StepError::Pruned(first.height)
+        }
+        error => error.into(),
+    };
+    let block = chain.block_by_number(height).map_err(pruned)?;
+    let block = block.ok_or(StepError::Pruned(first.height))?;
+    let parent = Height(first.height.saturating_sub(1));
+    let state_before = chain.state_at(parent).map_err(pruned)?;
+    let public = PublicBlock {
+        header: block.header(),
+        hash: block.hash(),
+        state_before: &state_before,
+    };
+    let mut items = Vec::with_capacity(markers.len());
+    for (placed, treatment) in markers {
+        items.push(item(
+            shared,
+            group,
+            &block,
+            (placed, *treatment),
+            &state_before,
+        )?);
+    }
+    let executor = shared.executor_of(group);
+    let next = Position::after(height);
+    let applied = store.apply(&executor, &public, &items, next, SyncMode::Synced)?;
+    Ok(applied.receipts)
+}
+
+fn item(
+    shared: &Shared,
+    group: &GroupRecord,
+    block: &RecoveredBlock,
+    (placed, treatment): (&Placed, Treatment),
+    state_before: &dyn StateReader,
+) -> Result<PrivateItem, StepError> {
+    let index = usize::try_from(placed.index).unwrap_or(usize::MAX);
+    let (transaction, sender) = block
+        .transactions()
+        .nth(index)
+        .ok_or(StepError::Pruned(placed.height))?;
+    let marker = RecoveredTransaction::new_unchecked(transaction.clone(), sender);
+    let input = match treatment {
+        Treatment::Execute => input(shared, group, placed, &marker, state_before)?,
+        Treatment::Skipped => PrivateInput::Skipped,
+        // The caller settles nothing that waits.
+        Treatment::Erased | Treatment::Wait | Treatment::Rebuild => PrivateInput::Erased,
+    };
+    Ok(PrivateItem {
+        index: u64::from(placed.index),
+        marker,
+        digest: placed.digest,
+        input,
+    })
+}
+
+/// Opens an envelope and checks what every member checks.
+fn input(
+    shared: &Shared,
+    group: &GroupRecord,
+    placed: &Placed,
+    marker: &RecoveredTransaction,
+    state_before: &dyn StateReader,
+) -> Result<PrivateInput, StepError> {
+    let digest = Digest(placed.digest.0);
+    let held = match shared.enclave.status(&digest)? {
+        PayloadStatus::Held(held) => held,
+        PayloadStatus::Erased(_) => return Err(EnclaveError::Erased(digest).into()),
+        PayloadStatus::Missing => return Err(EnclaveError::Missing(digest).into()),
+    };
+    if let Some(reason) = fault(shared, group, placed, &held.metadata)? {
+        return Ok(PrivateInput::Invalid(reason));
+    }
+    let ours = |party: &&crate::private::shared::OwnParty| held.parties.contains(&party.id);
+    let Some(party) = shared.parties_in(group).find(ours) else {
+        return Err(EnclaveError::Missing(digest).into());
+    };
+    let caller = shared.caller("follow");
+    let payload = shared.enclave.open(&caller, &digest, &party.id)?;
+    let (command, sender) = match command(shared, &held.metadata, marker, &payload) {
+        Ok(command) => command,
+        Err(reason) => return Ok(PrivateInput::Invalid(reason)),
+    };
+    if group.mode == PrivacyMode::CounterParty
+        && let Some(sender) = sender
+        && let Some(reason) = stranger(shared, group, sender, placed, state_before)?
+    {
+        return Ok(PrivateInput::Invalid(reason));
+    }
+    let claim = held
+        .metadata
+        .roots
+        .map(|roots| RootClaim::new(roots.before.into(), roots.after.into()));
+    Ok(PrivateInput::Execute { command, claim })
+}
+
+/// What an envelope's content is, and who sends it: Medina's own signed transaction,
+/// or what a public one of `GoQuorum`'s clients carries the handle of. Where nobody
+/// can be recovered, the executor says so.
+fn command(
+    shared: &Shared,
+    metadata: &Metadata,
+    marker: &RecoveredTransaction,
+    payload: &[u8],
+) -> Result<(PrivateCommand, Option<Address>), String> {
+    if let Some(handle) = &metadata.handle {
+        let call = compat::call(marker, handle, payload);
+        let call = call.ok_or("its public transaction carries another handle")?;
+        let sender = call.sender;
+        return Ok((PrivateCommand::Compat(call), Some(sender)));
+    }
+    let signed = SignedPrivateTransaction::decode(payload).map_err(|error| error.to_string())?;
+    let sender = signed.recover(shared.chain.spec.chain_id).ok();
+    Ok((PrivateCommand::Native(Box::new(signed)), sender))
+}
+
+/// What is wrong with an envelope in this place.
+fn fault(
+    shared: &Shared,
+    group: &GroupRecord,
+    placed: &Placed,
+    metadata: &Metadata,
+) -> Result<Option<String>, StepError> {
+    let spec = &shared.chain.spec;
+    if metadata.chain_id != spec.chain_id || metadata.genesis_hash != spec.genesis_hash.0 {
+        return Ok(Some("its envelope is of another chain".to_owned()));
+    }
+    if metadata.group.0 != group.id.0 || metadata.mode.number() != group.mode.number() {
+        return Ok(Some("its envelope is of another group or mode".to_owned()));
+    }
+    if metadata.anchor_slot >= placed.height {
+        return Ok(Some("its envelope names a later block".to_owned()));
+    }
+    let parent = Height(placed.height.saturating_sub(1));
+    let is_member = shared.registry.at(parent, |view| {
+        let Some(org) = view.org_of(metadata.sender)? else {
+            return Ok(false);
+        };
+        Ok(view.member_since(group.id, org)?.is_some())
+    });
+    let is_member = match is_member {
+        Err(RegistryError::Storage(StorageError::StatePruned { .. })) => {
+            return Err(StepError::Pruned(placed.height));
+        }
+        other => other?,
+    };
+    Ok((!is_member).then(|| "its envelope is from no member".to_owned()))
+}
+
+/// Counter-party protection: why an account may not send here.
+fn stranger(
+    shared: &Shared,
+    group: &GroupRecord,
+    sender: Address,
+    placed: &Placed,
+    state_before: &dyn StateReader,
+) -> Result<Option<String>, StepError> {
+    let parent = Height(placed.height.saturating_sub(1));
+    let org = organisation_at(shared, sender, parent, state_before)?;
+    let is_member = match org {
+        Some(org) => shared.registry.at(parent, |view| {
+            Ok(view.member_since(group.id, org)?.is_some())
+        })?,
+        None => false,
+    };
+    Ok((!is_member).then(|| format!("account {sender} belongs to no member organisation")))
+}
+
+/// The organisation of an account at a public block; none for one that is blocked.
+pub(crate) fn organisation_at(
+    shared: &Shared,
+    account: Address,
+    height: Height,
+    state: &dyn StateReader,
+) -> Result<Option<B256>, StepError> {
+    let contracts = &shared.chain.spec.contracts;
+    let (Some(identity), Some(permissioning)) =
+        (contracts.get("identity"), contracts.get("permissioning"))
+    else {
+        return Ok(None);
+    };
+    let Some(header) = shared.chain.store.header_by_number(height)? else {
+        return Ok(None);
+    };
+    let executor = &shared.chain.executor;
+    let ask = |to: Address, signature: &str| {
+        let selector = &alloy_primitives::keccak256(signature)[..4];
+        let input = [selector, account.into_word().as_slice()].concat();
+        let request = CallRequest {
+            to: Some(to),
+            gas: Some(QUESTION_GAS),
+            input: Bytes::from(input),
+            ..CallRequest::default()
+        };
+        let environment = executor.environment_of(&header);
+        let outcome = executor
+            .call(state, environment, &request)
+            .map_err(PrivateError::from)?;
+        let word = outcome.output.get(..32).map(B256::from_slice);
+        Ok::<_, StepError>(word.filter(|_| outcome.is_success()))
+    };
+    // 1 is blocked: see `IPermissioning.accountState`.
+    let blocked = B256::with_last_byte(1);
+    if ask(*permissioning, "accountState(address)")?.is_none_or(|state| state == blocked) {
+        return Ok(None);
+    }
+    Ok(ask(*identity, "orgOf(address)")?.filter(|org| !org.is_zero()))
+}
+
+/// A height above the chain's.
+pub(crate) fn not_reached(shared: &Shared, height: u64) -> PrivateError {
+    let (asked, head) = (Height(height), shared.chain.head().height);
+    StorageError::UnknownHeight { asked, head }.into()
+}

@@ -1,0 +1,225 @@
+//! What a group's follower does with the markers of one public block: decided from
+//! facts alone, and alike by every member.
+//!
+//! | the payload is                          | the marker                        |
+//! |-----------------------------------------|-----------------------------------|
+//! | passed over by a vote of the members    | does nothing                      |
+//! | reported erased in an earlier block     | does nothing                      |
+//! | here                                    | is executed                       |
+//! | not here                                | waits; members are asked for it   |
+//! | erased, but not before the marker       | cannot be replayed: the state     |
+//! |                                         | behind it comes from a snapshot   |
+//!
+//! Blocks are taken in order and whole: a marker that waits holds up those behind
+//! it in its own group, and in no other.
+
+use alloy_primitives::B256;
+
+/// Markers of a group that are read ahead of its state; more are read later.
+pub(crate) const MARKERS_READ_AHEAD_MAX: usize = 512;
+
+/// A marker in its place on the public chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placed {
+    /// Public height.
+    pub(crate) height: u64,
+    /// Index of the public transaction in its block.
+    pub(crate) index: u32,
+    /// Digest of the envelope.
+    pub(crate) digest: B256,
+    /// Hash of the public transaction.
+    pub(crate) transaction: B256,
+}
+
+/// What is known of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holding {
+    /// It can be opened here.
+    Here,
+    /// It is not here.
+    Missing,
+    /// Its key was destroyed here.
+    Erased,
+}
+
+/// What the public chain says of a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OnChain {
+    /// Block in which the members voted to pass it over.
+    pub(crate) skipped_at: Option<u64>,
+    /// Block in which it was first reported erased.
+    pub(crate) erased_at: Option<u64>,
+}
+
+/// What is done about one marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// Execute it.
+    Execute,
+    /// The members passed it over: nothing.
+    Skipped,
+    /// It was erased before it was ordered: nothing.
+    Erased,
+    /// Ask members for the payload.
+    Wait,
+    /// Take the state from other members.
+    Rebuild,
+}
+
+/// The rule for one marker; see the table above.
+pub(crate) fn treatment(marker_height: u64, holding: Holding, chain: OnChain) -> Treatment {
+    if chain.skipped_at.is_some() {
+        return Treatment::Skipped;
+    }
+    if chain.erased_at.is_some_and(|height| height < marker_height) {
+        return Treatment::Erased;
+    }
+    match (holding, chain.erased_at) {
+        (Holding::Here, _) => Treatment::Execute,
+        (Holding::Missing, None) => Treatment::Wait,
+        (Holding::Erased, _) | (Holding::Missing, Some(_)) => Treatment::Rebuild,
+    }
+}
+
+/// What is done about the markers of one public block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BlockTreatment {
+    /// All can be settled, in this order.
+    Settle(Vec<(Placed, Treatment)>),
+    /// These payloads are asked for first.
+    Wait(Vec<B256>),
+    /// The state behind the block comes from other members.
+    Rebuild(B256),
+}
+
+/// The rule for a block: whole or not at all.
+pub(crate) fn block_treatment(markers: Vec<(Placed, Treatment)>) -> BlockTreatment {
+    let of = |wanted: Treatment| {
+        let markers = markers.iter();
+        markers
+            .filter(move |(_, treatment)| *treatment == wanted)
+            .map(|(placed, _)| placed.digest)
+    };
+    if let Some(digest) = of(Treatment::Rebuild).next() {
+        return BlockTreatment::Rebuild(digest);
+    }
+    let missing: Vec<_> = of(Treatment::Wait).collect();
+    if missing.is_empty() {
+        BlockTreatment::Settle(markers)
+    } else {
+        BlockTreatment::Wait(missing)
+    }
+}
+
+/// The markers of the first block among these, which are in order.
+pub(crate) fn first_block(markers: &[Placed]) -> &[Placed] {
+    let Some(first) = markers.first() else {
+        return &[];
+    };
+    let end = markers.partition_point(|marker| marker.height == first.height);
+    &markers[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn placed(height: u64, index: u32) -> Placed {
+        let byte = u8::try_from(index % 200).expect("small");
+        Placed {
+            height,
+            index,
+            digest: B256::repeat_byte(byte),
+            transaction: B256::ZERO,
+        }
+    }
+
+    #[test]
+    fn table_of_the_module_holds() {
+        use Holding::{Erased, Here, Missing};
+        let chain = |skipped_at, erased_at| OnChain {
+            skipped_at,
+            erased_at,
+        };
+        let table = [
+            (Here, chain(None, None), Treatment::Execute),
+            (Missing, chain(None, None), Treatment::Wait),
+            (Erased, chain(None, None), Treatment::Rebuild),
+            // Passed over, whoever holds it and whenever the vote was.
+            (Here, chain(Some(3), None), Treatment::Skipped),
+            (Missing, chain(Some(900), None), Treatment::Skipped),
+            (Erased, chain(Some(900), Some(2)), Treatment::Skipped),
+            // Erased before it was ordered.
+            (Here, chain(None, Some(9)), Treatment::Erased),
+            (Missing, chain(None, Some(9)), Treatment::Erased),
+            (Erased, chain(None, Some(9)), Treatment::Erased),
+            // In the same block nobody knows which was first, so the marker was.
+            (Here, chain(None, Some(10)), Treatment::Execute),
+            (Missing, chain(None, Some(10)), Treatment::Rebuild),
+            (Erased, chain(None, Some(11)), Treatment::Rebuild),
+            (Here, chain(None, Some(11)), Treatment::Execute),
+        ];
+        for (holding, chain, expected) in table {
+            assert_eq!(
+                treatment(10, holding, chain),
+                expected,
+                "{holding:?} {chain:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn block_is_settled_whole_or_waits() {
+        let markers = |treatments: &[Treatment]| -> Vec<_> {
+            (1..)
+                .map(|index| placed(4, index))
+                .zip(treatments.iter().copied())
+                .collect()
+        };
+        let all = markers(&[Treatment::Execute, Treatment::Skipped]);
+        assert_eq!(block_treatment(all.clone()), BlockTreatment::Settle(all));
+        let one_waits = markers(&[Treatment::Execute, Treatment::Wait]);
+        let waited_for = vec![B256::repeat_byte(2)];
+        assert_eq!(block_treatment(one_waits), BlockTreatment::Wait(waited_for));
+        let one_is_lost = markers(&[Treatment::Wait, Treatment::Rebuild]);
+        let lost = B256::repeat_byte(2);
+        assert_eq!(block_treatment(one_is_lost), BlockTreatment::Rebuild(lost));
+    }
+
+    proptest! {
+        /// Whoever holds the payload and whoever has lost it come to the same end, or
+        /// the latter takes the state of the former: never two different ends.
+        #[test]
+        fn members_never_settle_one_marker_in_two_ways(
+            height in 0..20u64,
+            skipped_at in proptest::option::of(0..20u64),
+            erased_at in proptest::option::of(0..20u64),
+        ) {
+            let chain = OnChain { skipped_at, erased_at };
+            let settled: Vec<_> = [Holding::Here, Holding::Missing, Holding::Erased]
+                .into_iter()
+                .map(|holding| treatment(height, holding, chain))
+                .filter(|treatment| !matches!(treatment, Treatment::Wait | Treatment::Rebuild))
+                .collect();
+            prop_assert!(settled.windows(2).all(|pair| pair[0] == pair[1]));
+            prop_assert!(!settled.is_empty());
+        }
+
+        #[test]
+        fn blocks_come_one_by_one_and_whole(heights in proptest::collection::vec(0..6u64, 0..40)) {
+            let mut heights = heights;
+            heights.sort_unstable();
+            let markers: Vec<_> = (0..).zip(&heights).map(|(index, height)| placed(*height, index)).collect();
+            let (mut rest, mut seen) = (&markers[..], Vec::new());
+            while !rest.is_empty() {
+                let block = first_block(rest);
+                prop_assert!(block.iter().all(|marker| marker.height == block[0].height));
+                seen.push(block[0].height);
+                rest = &rest[block.len()..];
+            }
+            heights.dedup();
+            prop_assert_eq!(seen, heights);
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! What all tasks of the private side share.
+
+use crate::{
+    chain::Chain,
+    private::{
+        attestation::Book,
+        config::PrivateLimitsSection,
+        directory::{Directory, Known},
+        outbox::{Delivery, Outbox},
+        rate::SenderRates,
+        registry::{GroupRecord, Registry},
+        rows::Rows,
+        sending::Sending,
+    },
+    transactions::Transactions,
+};
+use alloy_primitives::B256;
+use medina_enclave::{Caller, Enclave, EnclaveError, PartyId};
+use medina_execution::private::{GroupStores, PrivateExecutor, PrivateRules};
+use medina_network::{NetworkError, NetworkHandle};
+use medina_storage::StorageError;
+use medina_types::NodePublicKey;
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{Notify, watch};
+
+/// Tags whose group is remembered; beyond it the memory starts anew.
+const RECOGNISED_MAX: usize = 100_000;
+
+/// A party of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnParty {
+    /// Its name here.
+    pub(crate) name: String,
+    /// Its organisation.
+    pub(crate) org: B256,
+    /// Its identity key.
+    pub(crate) id: PartyId,
+}
+
+/// Why a group does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Halt {
+    /// Organisation whose root differs; our own where the fault is here.
+    pub(crate) member: B256,
+    /// Public height.
+    pub(crate) height: u64,
+    /// For an operator.
+    pub(crate) reason: String,
+}
+
+/// What a group's follower is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It follows.
+    #[default]
+    Following,
+    /// It has no secret by which it could tell the group's markers.
+    WaitingForSecret,
+    /// It waits for payloads.
+    Waiting(Vec<B256>),
+    /// It takes the state from other members.
+    Rebuilding,
+    /// Something failed that is tried again.
+    Failing(String),
+    /// It has stopped.
+    Halted(Halt),
+}
+
+/// One group as its follower and everybody who asks share it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// Its id.
+    pub(crate) id: B256,
+    /// There is something new for its follower.
+    pub(crate) wake: Notify,
+    /// What the follower does.
+    pub(crate) phase: Mutex<Phase>,
+    /// Public height up to which it was followed, markers or not.
+    pub(crate) followed: watch::Sender<u64>,
+    /// Signed roots.
+    pub(crate) book: Mutex<Book>,
+    /// Members that have acknowledged the secret since this node started.
+    pub(crate) know_secret: Mutex<BTreeSet<B256>>,
+    /// Serialises whatever changes the group's state.
+    pub(crate) writer: tokio::sync::Mutex<()>,
+    /// The group's state must be taken from others, from this height on.
+    pub(crate) rebuild_from: Mutex<Option<u64>>,
+    /// When transactions that follow each other may go on.
+    pub(crate) lane: Mutex<crate::private::validated::Lane>,
+    /// A secret is new: markers behind us may be the group's.
+    look_again: AtomicBool,
+}
+
+impl Group {
+    fn new(id: B256, book: Book, followed: u64) -> Self {
+        Self {
+            id,
+            wake: Notify::new(),
+            phase: Mutex::default(),
+            followed: watch::Sender::new(followed),
+            book: Mutex::new(book),
+            know_secret: Mutex::default(),
+            writer: tokio::sync::Mutex::new(()),
+            rebuild_from: Mutex::default(),
+            lane: Mutex::default(),
+            look_again: AtomicBool::new(false),
+        }
+    }
+
+    /// Has markers looked at again that were passed by.
+    pub(crate) fn look_again(&self) {
+        self.look_again.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether they are to be, once.
+    pub(crate) fn take_look_again(&self) -> bool {
+        self.look_again.swap(false, Ordering::AcqRel)
+    }
+
+    /// Public height up to which it was followed.
+    pub(crate) fn height(&self) -> u64 {
+        *self.followed.borrow()
+    }
+
+    /// Changes the phase, and says so in the log when it is news.
+    pub(crate) fn enter(&self, phase: Phase) {
+        let mut current = self.phase.lock();
+        if *current == phase {
+            return;
+        }
+        let group = self.id;
+        match &phase {
+            Phase::Halted(halt) => {
+                metrics::counter!("medina_private_halts_total").increment(1);
+                tracing::error!(%group, member = %halt.member, height = halt.height, reason = halt.reason,
+                    "a private group has stopped; public blocks and other groups go on");
+            }
+            Phase::Waiting(missing) => {
+                tracing::info!(%group, missing = missing.len(), first = ?missing.first(),
+                    "a private group waits for payloads");
+            }
+            Phase::Failing(reason) => {
+                tracing::warn!(%group, reason, "a private group cannot go on now")
+            }
+            Phase::Rebuilding => {
+                tracing::warn!(%group, "a private group takes its state from other members");
+            }
+            Phase::WaitingForSecret => {
+                tracing::debug!(%group, "no member has a secret of this private group yet");
+            }
+            Phase::Following => {
+                if matches!(*current, Phase::Halted(_)) {
+                    tracing::info!(%group, "the members of a private group agree again");
+                }
+            }
+        }
+        *current = phase;
+    }
+}
+
+/// Shared by all tasks of the private side.
+pub(crate) struct Shared {
+    pub(crate) chain: Chain,
+    pub(crate) network: NetworkHandle,
+    pub(crate) own_node: NodePublicKey,
+    pub(crate) transactions: Transactions,
+    pub(crate) enclave: Arc<dyn Enclave>,
+    pub(crate) registry: Registry,
+    pub(crate) directory: Directory,
+    pub(crate) rows: Rows,
+    pub(crate) stores: GroupStores,
+    pub(crate) parties: Vec<OwnParty>,
+    pub(crate) limits: PrivateLimitsSection,
+    pub(crate) rates: SenderRates,
+    pub(crate) outbox: Mutex<Outbox>,
+    pub(crate) outbox_wake: Notify,
+    /// Held while markers are let out.
+    pub(crate) releasing: Mutex<()>,
+    pub(crate) sending: Sending,
+    /// There is an erasure to be carried on.
+    pub(crate) erasing_wake: Notify,
+    /// Public height up to which markers were looked for.
+    pub(crate) scanned: watch::Sender<u64>,
+    /// Counts transactions that were taken.
+    order: AtomicU64,
+    groups: Mutex<BTreeMap<B256, Arc<Group>>>,
+    /// Groups by digest and tag: anybody may send a known digest with another tag.
+    recognised: Mutex<BTreeMap<(B256, B256), Option<B256>>>,
+}
+
+/// What [`Shared::new`] is made of.
+pub(crate) struct Parts {
+    pub(crate) chain: Chain,
+    pub(crate) network: NetworkHandle,
+    pub(crate) own_node: NodePublicKey,
+    pub(crate) transactions: Transactions,
+    pub(crate) enclave: Arc<dyn Enclave>,
+    pub(crate) registry: Registry,
+    pub(crate) directory: Directory,
+    pub(crate) rows: Rows,
+    pub(crate) stores: GroupStores,
+    pub(crate) parties: Vec<OwnParty>,
+    pub(crate) limits: PrivateLimitsSection,
+    pub(crate) sending: Sending,
+}
+
+impl Shared {
+    /// Takes up deliveries that were under way.
+    ///
+    /// # Errors
+    /// When the private database cannot be read.
+    pub(crate) fn new(parts: Parts) -> Result<Self, StorageError> {
+        let mut outbox = Outbox::default();
+        for delivery in parts.rows.open_deliveries()? {
+            outbox.restore(delivery);
+        }
+        let scanned = parts.rows.scanned()?.unwrap_or(0);
+        Ok(Self {
+            rates: SenderRates::new(parts.limits.sender_per_minute),
+            outbox: Mutex::new(outbox),
+            outbox_wake: Notify::new(),
+            releasing: Mutex::new(()),
+            erasing_wake: Notify::new(),
+            order: AtomicU64::new(0),
+            scanned: watch::Sender::new(scanned),
+            groups: Mutex::default(),
+            recognised: Mutex::default(),
+            chain: parts.chain,
+            network: parts.network,
+            own_node: parts.own_node,
+            transactions: parts.transactions,
+            enclave: parts.enclave,
+            registry: parts.registry,
+            directory: parts.directory,
+            rows: parts.rows,
+            stores: parts.stores,
+            parties: parts.parties,
+            limits: parts.limits,
+            sending: parts.sending,
+        })
+    }
+
+    /// Parties and groups as they are now.
+    pub(crate) fn known(&self) -> Arc<Known> {
+        self.directory.known()
+    }
+
+    /// The machine's clock, seconds since 1970.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.chain.clock.machine_seconds()
+    }
+
+    /// The node's monotonic clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.chain.clock.now_ms()
+    }
+
+    /// A number that grows with every transaction taken, over restarts too.
+    pub(crate) fn next_order(&self) -> u64 {
+        let count = self.order.fetch_add(1, Ordering::Relaxed);
+        (self.now_s() << 24) | (count & 0xff_ffff)
+    }
+
+    /// The node itself, at a step of its own.
+    pub(crate) fn caller(&self, step: &str) -> Caller {
+        Caller::node(step, self.now_s())
+    }
+
+    /// Our party of an organisation.
+    pub(crate) fn party(&self, org: B256) -> Option<&OwnParty> {
+        self.parties.iter().find(|party| party.org == org)
+    }
+
+    /// Our parties that are members of a group.
+    pub(crate) fn parties_in<'a>(
+        &'a self,
+        group: &'a GroupRecord,
+    ) -> impl Iterator<Item = &'a OwnParty> {
+        let parties = self.parties.iter();
+        parties.filter(|party| group.has(&party.org))
+    }
+
+    /// Members of a group that this node does not act for, with the node that does.
+    pub(crate) fn others_in(&self, group: &GroupRecord) -> Vec<(B256, NodePublicKey)> {
+        let known = self.known();
+        let members = group.members.iter();
+        members
+            .filter_map(|org| Some((*org, known.parties.get(org)?.node)))
+            .filter(|(org, node)| self.party(*org).is_none() && *node != self.own_node)
+            .collect()
+    }
+
+    /// The live part of a followed group.
+    pub(crate) fn group(&self, id: B256) -> Option<Arc<Group>> {
+        self.groups.lock().get(&id).cloned()
+    }
+
+    /// All followed groups.
+    pub(crate) fn groups(&self) -> Vec<Arc<Group>> {
+        self.groups.lock().values().cloned().collect()
+    }
+
+    /// Begins to follow a group; `None` if it is followed, or at the bound.
+    ///
+    /// # Errors
+    /// When the private database cannot be read.
+    pub(crate) fn follow(&self, id: B256) -> Result<Option<Arc<Group>>, StorageError> {
+        let mut groups = self.groups.lock();
+        if groups.contains_key(&id) || groups.len() >= self.limits.groups {
+            return Ok(None);
+        }
+        let book = self.rows.book(id)?;
+        let group = Arc::new(Group::new(id, book, 0));
+        groups.insert(id, group.clone());
+        Ok(Some(group))
+    }
+
+    /// Follows a group no more.
+    pub(crate) fn unfollow(&self, id: B256) {
+        self.groups.lock().remove(&id);
+    }
+
+    /// The group of ours that a marker belongs to.
+    ///
+    /// # Errors
+    /// When the enclave does not answer.
+    pub(crate) fn recognise(&self, digest: B256, tag: B256) -> Result<Option<B256>, EnclaveError> {
+        if let Some(known) = self.recognised.lock().get(&(digest, tag)) {
+            return Ok(*known);
+        }
+        let found = self.recognise_anew(digest, tag)?;
+        let mut recognised = self.recognised.lock();
+        if recognised.len() >= RECOGNISED_MAX {
+            recognised.clear();
+        }
+        recognised.insert((digest, tag), found);
+        Ok(found)
+    }
+
+    fn recognise_anew(&self, digest: B256, tag: B256) -> Result<Option<B256>, EnclaveError> {
+        let (digest, tag) = (medina_enclave::Digest(digest.0), medina_enclave::Tag(tag.0));
+        let group = self.enclave.group_of(&digest, &tag)?;
+        Ok(group.map(|group| B256::from(group.0)))
+    }
+
+    /// Markers that nobody's tag fitted are looked at again: a secret is new.
+    pub(crate) fn forget_recognised(&self) {
+        self.recognised.lock().clear();
+    }
+
+    /// Executes for a group by what all its members agree on; bounds of this node's
+    /// own clients do not come in.
+    pub(crate) fn executor_of(&self, group: &GroupRecord) -> PrivateExecutor {
+        let rules = PrivateRules::new(group.id, group.mode);
+        PrivateExecutor::new(&self.chain.executor, rules)
+    }
+
+    /// Writes a delivery as it is now.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub(crate) fn write_delivery(&self, delivery: &Delivery) -> Result<(), StorageError> {
+        let digest = B256::from(delivery.digest);
+        let is_open = self.outbox.lock().get(digest).is_some();
+        self.rows.put_delivery(delivery, is_open)
+    }
+}
+
+/// Why a member gave no useful answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// The organisation has no party.
+    #[error("the organisation has no registered party")]
+    NoParty,
+    /// No link, or no answer.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// It refuses to talk to us about this.
+    #[error("refused: the member does not know us as one, or not yet")]
+    Refused,
+    /// It cannot say now.
+    #[error("the member cannot answer now")]
+    Later,
+    /// It answered what is no answer to this.
+    #[error("the member gave a wrong answer: {0}")]
+    Wrong(String),
+    /// Something of our own failed.
+    #[error("{0}")]
+    Ours(String),
+}
