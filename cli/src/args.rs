@@ -2,11 +2,12 @@
 
 use crate::commands::{
     account::AccountCommand, consent::ConsentCommand, coupon::CouponCommand, demo::DemoArgs,
-    dev::DevArgs, federation::FederationCommand, gateway::GatewayCommand,
+    dev::DevArgs, document::DocumentCommand, enclave::EnclaveCommand,
+    federation::FederationCommand, gateway::GatewayCommand, governance::GovernanceCommand,
     incident::IncidentCommand, man::ManArgs, market::MarketCommand, network::NetworkCommand,
-    node::NodeCommand, org::OrgCommand, role::RoleCommand, sealed::SealedCommand,
-    sensor::SensorCommand, sla::SlaCommand, token::TokenCommand, trust::TrustCommand,
-    user::UserCommand, validator::ValidatorCommand,
+    node::NodeCommand, org::OrgCommand, private::PrivateCommand, role::RoleCommand,
+    sealed::SealedCommand, sensor::SensorCommand, sla::SlaCommand, token::TokenCommand,
+    trust::TrustCommand, user::UserCommand, validator::ValidatorCommand,
 };
 use clap::{Parser, Subcommand};
 
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     /// Run a node, or ask one
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Run the enclave of a node's private groups as a process of its own
+    #[command(subcommand)]
+    Enclave(EnclaveCommand),
     /// A seller's data door
     #[command(subcommand)]
     Gateway(GatewayCommand),
@@ -69,6 +73,9 @@ pub(crate) enum Command {
     /// Datasets under seal: a wrong chunk gives the money back
     #[command(subcommand)]
     Sealed(SealedCommand),
+    /// Contracts among some organisations only, on the common chain
+    #[command(subcommand)]
+    Private(PrivateCommand),
     /// Trust in sensors, reputation of organisations
     #[command(subcommand)]
     Trust(TrustCommand),
@@ -84,6 +91,12 @@ pub(crate) enum Command {
     /// What users may do, and who has powers over the contracts
     #[command(subcommand)]
     Role(RoleCommand),
+    /// Parameters, allow lists, upgrades; what is announced and waits
+    #[command(subcommand)]
+    Governance(GovernanceCommand),
+    /// What stands on chain for a document
+    #[command(subcommand)]
+    Document(DocumentCommand),
     /// Who decides blocks
     #[command(subcommand)]
     Validator(ValidatorCommand),
@@ -171,6 +184,33 @@ mod tests {
             "medina sla report f --sensor 0x1234 --value 72% --from 2026-01-01 --to 2026-01-02",
             "medina incident respond 1 --plan p --to org-1 --answer-by 30m",
             "medina sealed reveal 1 --secrets f",
+            "medina governance market --fee 2 --rebate 10 --dispute-in 3d",
+            "medina governance trust --weights 10 5 1 8 --compat true",
+            "medina governance execute 0x12345678 --account 0",
+            "medina network new --validators 4 --dir d --governance-delay 48h",
+            "medina dev --governance-delay 1h",
+            "medina document check 0x1111111111111111111111111111111111111111111111111111111111111111 text --salt 0x1111111111111111111111111111111111111111111111111111111111111111",
+            "medina sensor register --property p --key ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a --device-signer ./chip",
+            "medina private deploy prices Prices.json 5 --constructor (uint256) --token t",
+            "medina private call prices 0x00000000000000000000000000000000000000aa priceOf(bytes32)(uint256) 0x12",
+            "medina private send prices 0x00000000000000000000000000000000000000aa set(int256) -5 --no-wait --dry-run",
+            "medina private show 0x1111111111111111111111111111111111111111111111111111111111111111",
+            "medina private logs prices --from-block 7",
+            "medina private groups",
+            "medina private groups --org org-1 --token @f --json",
+            "medina private groups new prices --org org-1 --mode mandatory --mandatory org-1 --quorum 1",
+            "medina private groups show prices",
+            "medina private groups join prices",
+            "medina private groups vote prices org-2 --account 1",
+            "medina private groups leave prices",
+            "medina private members prices",
+            "medina private members add prices org-2",
+            "medina private members remove prices org-2 --dry-run",
+            "medina private erase 0x1111111111111111111111111111111111111111111111111111111111111111 --reason r",
+            "medina private status prices",
+            "medina private party register --token t",
+            "medina private party register node-1/data/private/parties/bakery.json --account 1",
+            "medina private skip prices 0x1111111111111111111111111111111111111111111111111111111111111111",
         ] {
             let line = line.replace("KEY", NODE_KEY);
             assert!(is_accepted(&line), "{line}");
@@ -202,6 +242,14 @@ mod tests {
             "medina consent revoke 0x1234 --all",
             "medina incident evaluate 1 pass --doc d",
             "medina role set 0x1234 king",
+            "medina sensor register --property p",
+            "medina sensor register --property p --key p256:00 --device-signer ./chip",
+            "medina sensor register --property p --device-key f --device-signer ./chip",
+            "medina governance market --fee 2",
+            "medina private groups new prices",
+            "medina private groups new prices --org a --mode open",
+            "medina private show 0x12",
+            "medina private call prices me f()",
             "medina sla report f --sensor 0x1234 --value much --from 2026-01-01 --to 2026-01-02",
         ] {
             let line = line.replace("KEY", NODE_KEY);

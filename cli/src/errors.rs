@@ -1,6 +1,7 @@
 //! What went wrong, where, and what to do: one message per failure, never a backtrace.
 
 use medina_sdk::client::{ClientError, PlannedTransaction};
+use medina_sdk::private::PrivateClientError;
 use std::{error::Error, fmt};
 
 /// Why a command failed. Its text is for the person who typed the command.
@@ -75,7 +76,14 @@ impl<E: Error + 'static> From<E> for Failure {
             cause = inner.source();
         }
         let mut failure = Self::new(what);
-        let of_chain = (&error as &dyn Error).downcast_ref::<ClientError>();
+        let of_private = (&error as &dyn Error).downcast_ref::<PrivateClientError>();
+        failure.hint = of_private
+            .and_then(PrivateClientError::advice)
+            .map(str::to_owned);
+        let of_chain = match of_private {
+            Some(PrivateClientError::Client(inner)) => Some(inner),
+            _ => (&error as &dyn Error).downcast_ref::<ClientError>(),
+        };
         if let Some(error) = of_chain {
             failure.hint = error.advice().map(str::to_owned);
             if let ClientError::DryRun(planned) = error {

@@ -21,6 +21,9 @@ use errors::{Failure, Outcome};
 use output::Output;
 use std::{process::ExitCode, time::Duration};
 
+/// Threads for work that blocks. The lanes of a JSON-RPC server need some forty; every
+/// further thread keeps memory of its own, and waits for a processor like the others.
+const BLOCKING_THREADS_MAX: usize = 128;
 /// How long threads that are still busy are waited for at the end.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
 
 fn run(command: args::Command, output: Output) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::from(error).during("cannot start threads"))?;

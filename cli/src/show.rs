@@ -27,9 +27,9 @@ const MONEY: [&str; 12] = [
     "paid",
 ];
 /// Names of moments in Unix seconds.
-const MOMENTS: [&str; 16] = [
+const MOMENTS: [&str; 17] = [
     "expires", "until", "from", "to", "due", "timeout", "joined", "left", "created", "removed",
-    "since", "deadline", "time", "end", "at", "opened",
+    "since", "deadline", "time", "end", "at", "opened", "readyAt",
 ];
 
 /// What a command did by one transaction.
@@ -39,7 +39,22 @@ pub(crate) fn sent(output: Output, facts: Value, receipt: &Receipt) {
 
 /// What a command did by several transactions; `transaction` is the last.
 pub(crate) fn sent_all(output: Output, facts: Value, receipts: &[Receipt]) {
-    let mut value = facts.clone();
+    let text = facts_text(&facts);
+    sent_all_as(output, facts, receipts, || text);
+}
+
+/// The same, with what people read about the facts.
+pub(crate) fn sent_all_as(
+    output: Output,
+    facts: Value,
+    receipts: &[Receipt],
+    text: impl FnOnce() -> String,
+) {
+    let planned = receipts.last().map(|receipt| receipt.planned.as_slice());
+    if let Some(planned @ [_, ..]) = planned {
+        return simulated(output, &facts, planned, text);
+    }
+    let mut value = facts;
     value["transaction"] = json!(receipts.last().map(values::transaction));
     if receipts.len() > 1 {
         let all: Vec<_> = receipts.iter().map(values::transaction).collect();
@@ -47,7 +62,7 @@ pub(crate) fn sent_all(output: Output, facts: Value, receipts: &[Receipt]) {
     }
     output.result(&value, || {
         let lines: Vec<_> = receipts.iter().map(values::transaction_line).collect();
-        facts_text(&facts) + &lines.join("\n")
+        text() + &lines.join("\n")
     });
 }
 
@@ -167,29 +182,51 @@ pub(crate) fn short(id: &str) -> String {
     }
 }
 
-/// What a dry run would have sent.
+/// What a dry run would have sent first.
 pub(crate) fn planned(output: Output, planned: &PlannedTransaction) {
     let value = json!({ "dryRun": true, "transaction": planned });
     output.result(&value, || {
-        let contract = planned.contract.clone();
-        let contract = contract.unwrap_or_else(|| "unknown contract".to_owned());
-        let fee = medina_sdk::amount::format_tokens(planned.max_fee_per_gas);
-        let cost = medina_sdk::amount::format_tokens(planned.cost_max);
-        let rows = pairs([
-            ("would call", format!("{contract}.{}", planned.call)),
-            ("at", planned.to.to_string()),
-            ("from", planned.from.to_string()),
-            (
-                "gas",
-                format!("{} (limit {})", planned.gas, planned.gas_limit),
-            ),
-            ("cost", format!("at most {cost} coins ({fee} per gas)")),
-            ("input", planned.input.to_string()),
-        ]);
+        planned_text(planned)
+            + "nothing was sent; what this command would send after it depends on its outcome"
+    });
+}
+
+/// What a dry run would have sent, and how things would be then.
+fn simulated(
+    output: Output,
+    facts: &Value,
+    planned: &[PlannedTransaction],
+    text: impl FnOnce() -> String,
+) {
+    let value = json!({
+        "dryRun": true, "transaction": planned.first(), "transactions": planned, "outcome": facts,
+    });
+    output.result(&value, || {
+        let each: Vec<_> = planned.iter().map(planned_text).collect();
         format!(
-            "{rows}nothing was sent; further transactions of this command would follow this one"
+            "{}\nnothing was sent; it would be so then:\n{}",
+            each.join("\n"),
+            text()
         )
     });
+}
+
+fn planned_text(planned: &PlannedTransaction) -> String {
+    let contract = planned.contract.clone();
+    let contract = contract.unwrap_or_else(|| "unknown contract".to_owned());
+    let fee = medina_sdk::amount::format_tokens(planned.max_fee_per_gas);
+    let cost = medina_sdk::amount::format_tokens(planned.cost_max);
+    pairs([
+        ("would call", format!("{contract}.{}", planned.call)),
+        ("at", planned.to.to_string()),
+        ("from", planned.from.to_string()),
+        (
+            "gas",
+            format!("{} (limit {})", planned.gas, planned.gas_limit),
+        ),
+        ("cost", format!("at most {cost} coins ({fee} per gas)")),
+        ("input", planned.input.to_string()),
+    ])
 }
 
 #[cfg(test)]

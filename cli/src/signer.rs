@@ -54,7 +54,7 @@ pub(crate) struct SignerArgs {
 /// Everything a command that sends transactions needs.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SenderArgs {
-    /// Show the transaction, its gas and cost, and send nothing
+    /// Show the transactions, their gas and cost, and send nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -87,20 +87,40 @@ impl FromStr for AccountName {
 }
 
 impl SenderArgs {
+    /// Whether nothing shall be sent.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// JSON-RPC of the node that takes the transactions.
     pub(crate) fn rpc_url(&self) -> &str {
         &self.rpc.rpc
     }
 
-    /// Connects as the account that was named.
+    /// Connects as the account that was named; a dry run ends at its first transaction.
     pub(crate) async fn connect(&self) -> Outcome<MarketClient> {
-        let account = self.signer.account()?;
-        let client = connect(&self.rpc.rpc).await?.with_account(account);
+        let client = self.connected().await?;
         Ok(if self.dry_run {
             client.dry_run()
         } else {
             client
         })
+    }
+
+    /// The same for a command that sends several transactions and keeps nothing here: a dry run
+    /// simulates each upon those before it.
+    pub(crate) async fn connect_several(&self) -> Outcome<MarketClient> {
+        let client = self.connected().await?;
+        Ok(if self.dry_run {
+            client.simulation()
+        } else {
+            client
+        })
+    }
+
+    async fn connected(&self) -> Outcome<MarketClient> {
+        let account = self.signer.account()?;
+        Ok(connect(&self.rpc.rpc).await?.with_account(account))
     }
 }
 

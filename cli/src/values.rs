@@ -5,6 +5,7 @@ use alloy_primitives::{B256, keccak256};
 use medina_sdk::{
     amount,
     client::{FoundListing, MarketListing, MarketOrder, Receipt, SensorRecord},
+    document::DocumentKey,
     moment::{format_moment, parse_moment},
 };
 use serde_json::{Value, json};
@@ -74,19 +75,57 @@ pub(crate) fn when(text: &str) -> Result<u64, String> {
 /// Largest document that is hashed, in bytes.
 const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Reads what only a hash of is stored: 32 bytes in hex are the hash itself, `@FILE` is a file,
-/// everything else a text.
+/// Reads what others must hash to the same value, such as a purpose or public terms: 32 bytes in hex
+/// are the hash itself, `@FILE` is a file, everything else a text.
 pub(crate) fn hashed(text: &str) -> Result<B256, String> {
+    match hash_itself(text) {
+        Some(hash) => Ok(hash),
+        None => Ok(keccak256(content(text)?)),
+    }
+}
+
+/// Reads a document that only its author can show: as [`hashed`], with the author's salt
+/// (`medina document`), so that nobody finds a short text by trying.
+pub(crate) fn document(text: &str) -> Result<B256, String> {
+    match hash_itself(text) {
+        Some(hash) => Ok(hash),
+        None => Ok(document_key()?.hash(&content(text)?)),
+    }
+}
+
+fn hash_itself(text: &str) -> Option<B256> {
+    text.strip_prefix("0x").and_then(|_| text.parse().ok())
+}
+
+/// A text, or what is in `@FILE`.
+pub(crate) fn content(text: &str) -> Result<Vec<u8>, String> {
     if let Some(path) = text.strip_prefix('@') {
-        let bytes = read_bytes(std::path::Path::new(path), DOCUMENT_BYTES_MAX)
-            .map_err(|failure| failure.to_string())?;
-        return Ok(keccak256(bytes));
+        let bytes = read_bytes(std::path::Path::new(path), DOCUMENT_BYTES_MAX);
+        return bytes.map_err(|failure| failure.to_string());
     }
-    if text.trim().is_empty() {
-        return Err("this is empty".to_owned());
+    match text.trim() {
+        "" => Err("this is empty".to_owned()),
+        text => Ok(text.as_bytes().to_vec()),
     }
-    let hash = text.strip_prefix("0x").and_then(|_| text.parse().ok());
-    Ok(hash.unwrap_or_else(|| keccak256(text.trim())))
+}
+
+/// The key of this author's salts: `MEDINA_DOCUMENT_KEY`, else `~/.medina/document.key`; made when it
+/// is first needed.
+pub(crate) fn document_key() -> Result<DocumentKey, String> {
+    let told = std::env::var_os("MEDINA_DOCUMENT_KEY").filter(|path| !path.is_empty());
+    let path = match told {
+        Some(path) => std::path::PathBuf::from(path),
+        None => {
+            let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+            let home =
+                home.ok_or("HOME is not set: say where the key is by MEDINA_DOCUMENT_KEY")?;
+            let folder = std::path::Path::new(&home).join(".medina");
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+            folder.join("document.key")
+        }
+    };
+    DocumentKey::load_or_create(&path).map_err(|error| error.to_string())
 }
 
 /// So many things, in words: `1 batch`, `2 batches`.

@@ -105,11 +105,30 @@ pub const FEE_DOUBLINGS_MAX: u32 = 10;
 /// Holes in an account's nonces that are filled at once.
 pub const NONCE_HOLES_MAX: u64 = 64;
 
-/// Pause of a subscription between two looks for new blocks, in milliseconds.
+/// Pause of a subscription between two looks for new blocks where the node does not tell, in
+/// milliseconds.
 pub const SUBSCRIPTION_PAUSE_MS: u64 = 200;
 /// Longest pause of a subscription while the node does not answer, in milliseconds.
 pub const SUBSCRIPTION_RETRY_MS_MAX: u64 = 5_000;
+/// Longest a subscription trusts a link that says nothing, in milliseconds.
+pub const SUBSCRIPTION_IDLE_MS: u64 = 10_000;
+/// Pushed events that wait to be noticed; a link with more is made anew.
+pub const PUSHES_WAITING_MAX: usize = 4_096;
+/// Most transactions of one simulation: each next one runs all before it again.
+pub const SIMULATED_TRANSACTIONS_MAX: usize = 64;
 /// Largest file of a search index, in bytes: about 300 per listing and sensor.
 pub const INDEX_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Most cells of one search by place: a circle of 500 km at the equator.
 pub const PLACE_CELLS_MAX: usize = 40_000;
+
+/// Most bytes of call data or init code of a private transaction: what nodes take.
+pub const PRIVATE_DATA_BYTES_MAX: usize = 128 * 1024;
+/// Most bytes of one answer of a node's private side: a full page of logs.
+pub const PRIVATE_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long one request to a node's private side may take, in seconds: `priv_distributeTransaction` waits for other
+/// members.
+pub const PRIVATE_REQUEST_SECONDS_MAX: u64 = 60;
+/// How long the client waits for the receipt of a private transaction, in seconds.
+pub const PRIVATE_RECEIPT_SECONDS_MAX: u64 = 120;
+/// Most groups and parties that are listed: each takes calls of its own.
+pub const PRIVATE_GROUPS_LISTED_MAX: u64 = 1_024;

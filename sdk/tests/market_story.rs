@@ -154,7 +154,7 @@ async fn registered_sensors_are_found_with_their_devices() {
     assert_eq!(found.len(), 2);
     let expected = market.sensors[0]
         .device
-        .signer(market.chain.addresses().ed25519_verifier);
+        .signer(&(&market.chain.addresses()).into());
     assert_eq!(
         (found[0].id, &found[0].signer),
         (market.sensors[0].id, &expected)

@@ -5,7 +5,7 @@
 
 use crate::{
     args::RpcArgs,
-    commands::since_epoch,
+    commands::chain_time,
     errors::{Failure, Outcome},
     files,
     ids::{self, Thing},
@@ -81,7 +81,7 @@ pub(crate) struct GrantArgs {
     #[arg(long, value_name = "TIME", value_parser = values::when)]
     until: u64,
     /// The form that was agreed to: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     form: B256,
     /// Only sign, and write to a file for somebody else to bring (`medina consent bring`)
     #[arg(long, value_name = "FILE")]
@@ -142,7 +142,7 @@ pub(crate) struct DelegateArgs {
     #[arg(long, value_name = "TIME", value_parser = values::when)]
     until: u64,
     /// The form that was agreed to: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     form: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -190,7 +190,7 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "WHAT", value_parser = values::operations, default_value = "read")]
     action: u8,
     /// More about it: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document, default_value_t = B256::ZERO, hide_default_value = true)]
     detail: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -205,7 +205,7 @@ pub(crate) struct AskArgs {
     #[arg(long, value_name = "ID")]
     about: String,
     /// The request: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -233,7 +233,7 @@ pub(crate) struct AnswerArgs {
     /// The request's number
     request: U256,
     /// The answer: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -254,7 +254,7 @@ pub(crate) struct BreachArgs {
     #[arg(long, value_name = "ID", required = true)]
     scope: Vec<String>,
     /// The notice: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     notice: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -376,7 +376,7 @@ async fn grant(args: GrantArgs, output: Output) -> Outcome {
         form: args.form,
     };
     if let Some(path) = &args.out {
-        let deadline = since_epoch().as_secs() + SIGNATURE_SECONDS;
+        let deadline = chain_time(&client).await? + SIGNATURE_SECONDS;
         let signature = client.sign_grant(&terms, deadline)?;
         let file = SignedGrant {
             grant: terms,
@@ -455,7 +455,7 @@ async fn delegate(args: &DelegateArgs, output: Output) -> Outcome {
 async fn list(args: &ScopeArgs, output: Output) -> Outcome {
     let client = connect(&args.rpc.rpc).await?;
     let scope = scope(&client, &args.scope).await?;
-    let now = since_epoch().as_secs();
+    let now = chain_time(&client).await?;
     let row = |grant: &GrantRecord| {
         let mut row = grant_json(grant.id, &grant.terms);
         row["state"] = json!(match () {
@@ -578,7 +578,7 @@ fn request_json(request: &RequestRecord, is_overdue: bool) -> Value {
 }
 
 async fn breach(args: &BreachArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let mut scopes = Vec::new();
     for text in &args.scope {
         scopes.push(scope(&client, text).await?);

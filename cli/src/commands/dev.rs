@@ -13,8 +13,8 @@ use alloy_primitives::hex;
 use clap::Args;
 use futures::future::select_all;
 use medina_genesis::{
-    CONFIG_FILE, GENESIS_FILE, LoadedGenesis, NetworkOptions, NodeList, TEST_ACCOUNTS,
-    TEST_MNEMONIC, defaults, generate_network, test_account,
+    CONFIG_FILE, GENESIS_FILE, GovernanceDelays, LoadedGenesis, NetworkOptions, NodeList,
+    TEST_ACCOUNTS, TEST_MNEMONIC, defaults, generate_network, test_account,
 };
 use medina_service::{DevNetwork as DevControls, Node, NodeConfig, start_logging};
 use medina_types::ConsensusParameters;
@@ -45,6 +45,9 @@ pub(crate) struct DevArgs {
     /// EIP-155 chain id
     #[arg(long, value_name = "ID", default_value_t = defaults::CHAIN_ID)]
     chain_id: u64,
+    /// How long what the governor or a minter wants is announced before it can happen, on a new network
+    #[arg(long, value_name = "TIME", value_parser = crate::values::duration, default_value = "0")]
+    governance_delay: u32,
     /// Keep the data here and go on with it next time [default: thrown away at the end]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -113,6 +116,7 @@ fn prepare(args: &DevArgs, folder: &Path) -> Outcome {
             min_block_interval: Duration::from_millis(args.block_interval),
             ..ConsensusParameters::default()
         },
+        governance: Some(GovernanceDelays::both(args.governance_delay)),
         ..NetworkOptions::new(folder, since_epoch().as_secs())
     };
     generate_network(&options)?;

@@ -62,7 +62,7 @@ pub(crate) struct AlertArgs {
     #[arg(long, value_name = "ID|NAME")]
     asset: Vec<String>,
     /// What was seen: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     /// What other systems call it
     #[arg(long, value_name = "TEXT|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
@@ -82,7 +82,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "ID", required_if_eq("verdict", "pass"))]
     to: Option<String>,
     /// Why: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -113,7 +113,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "ID|NAME")]
     asset: String,
     /// What was seen: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -127,7 +127,7 @@ pub(crate) struct ImpactArgs {
     #[arg(long, value_name = "ASSET:RISK:PERCENT", required = true)]
     risk: Vec<String>,
     /// Why: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -141,7 +141,7 @@ pub(crate) struct AssessArgs {
     #[arg(value_enum)]
     opinion: Opinion,
     /// Why: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -158,7 +158,7 @@ pub(crate) struct RespondArgs {
     /// The incident's number
     incident: U256,
     /// What to do: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     plan: B256,
     /// Who: users or organisations; may be repeated
     #[arg(long, value_name = "ID", required = true)]
@@ -181,7 +181,7 @@ pub(crate) struct AcknowledgeArgs {
     #[arg(long)]
     decline: bool,
     /// A note: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document, default_value_t = B256::ZERO, hide_default_value = true)]
     note: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -200,7 +200,7 @@ pub(crate) struct CloseArgs {
     /// The incident's number
     incident: U256,
     /// What came of it: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     doc: B256,
     #[command(flatten)]
     sender: SenderArgs,

@@ -5,14 +5,18 @@ pub(crate) mod consent;
 pub(crate) mod coupon;
 pub(crate) mod demo;
 pub(crate) mod dev;
+pub(crate) mod document;
+pub(crate) mod enclave;
 pub(crate) mod federation;
 pub(crate) mod gateway;
+pub(crate) mod governance;
 pub(crate) mod incident;
 pub(crate) mod man;
 pub(crate) mod market;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod org;
+pub(crate) mod private;
 pub(crate) mod readings;
 pub(crate) mod role;
 pub(crate) mod sealed;
@@ -29,6 +33,7 @@ use crate::{
     output::Output,
 };
 use clap::CommandFactory as _;
+use medina_sdk::client::MarketClient;
 use std::{
     io::Read as _,
     path::Path,
@@ -52,10 +57,14 @@ pub(crate) async fn run(command: Command, output: Output) -> Outcome {
         Command::Org(command) => org::run(command, output).await,
         Command::User(command) => user::run(command, output).await,
         Command::Role(command) => role::run(command, output).await,
+        Command::Governance(command) => governance::run(command, output).await,
+        Command::Document(command) => document::run(command, output),
         Command::Sla(command) => sla::run(command, output).await,
         Command::Consent(command) => consent::run(command, output).await,
         Command::Incident(command) => incident::run(command, output).await,
         Command::Sealed(command) => sealed::run(command, output).await,
+        Command::Private(command) => private::run(command, output).await,
+        Command::Enclave(command) => enclave::run(command, output).await,
         Command::Trust(command) => trust::run(command, output).await,
         Command::Token(command) => token::run(command, output).await,
         Command::Man(args) => man::run(&args, output),
@@ -75,6 +84,12 @@ pub(crate) fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+/// Now for what the chain judges, Unix seconds: this machine's clock, or the chain's where that is
+/// ahead, as when a test has moved it.
+pub(crate) async fn chain_time(client: &MarketClient) -> Outcome<u64> {
+    Ok(since_epoch().as_secs().max(client.next_block_time().await?))
 }
 
 /// Reads a file as it is.

@@ -8,8 +8,8 @@ use crate::{
 use alloy_primitives::Address;
 use clap::{Args, Subcommand, ValueEnum};
 use medina_genesis::{
-    ForeignGenesis, GeneratedNetwork, GeneratedNode, NetworkOptions, add_node, defaults,
-    generate_network,
+    ForeignGenesis, GeneratedNetwork, GeneratedNode, GovernanceDelays, NetworkOptions, add_node,
+    defaults, generate_network,
 };
 use medina_types::{ConsensusEngine, ConsensusParameters, PermissionMode, limits::VALIDATORS_MAX};
 use serde_json::{Value, json};
@@ -49,6 +49,10 @@ pub(crate) struct NewArgs {
     /// Account that gets coins and roles instead of the well-known test accounts
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<Address>,
+    /// How long what the governor or a minter wants is announced before it can happen, such as 48h [default: 0 for the
+    /// test accounts; with --admin 48h, and 24h for new tokens]
+    #[arg(long, value_name = "TIME", value_parser = crate::values::duration)]
+    governance_delay: Option<u32>,
     /// Name of the chain
     #[arg(long, default_value = defaults::CHAIN_NAME)]
     name: String,
@@ -132,6 +136,7 @@ fn options(args: NewArgs) -> Outcome<NetworkOptions> {
             Permissions::Enforced => PermissionMode::Enforced,
         },
         admin: args.admin,
+        governance: args.governance_delay.map(GovernanceDelays::both),
         ..NetworkOptions::new(args.dir, since_epoch().as_secs())
     })
 }

@@ -23,6 +23,8 @@ pub(crate) enum NodeCommand {
     Peers(RpcArgs),
     /// Show who decides the next block
     Validators(RpcArgs),
+    /// Copy a running node's data on its machine, to start another node on or to keep
+    Checkpoint(RpcArgs),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +46,7 @@ pub(crate) async fn run(command: NodeCommand, output: Output) -> Outcome {
         NodeCommand::Status(rpc) => status(&rpc, output).await,
         NodeCommand::Peers(rpc) => peers(&rpc, output).await,
         NodeCommand::Validators(rpc) => validator::list(&rpc, output).await,
+        NodeCommand::Checkpoint(rpc) => checkpoint(&rpc, output).await,
     }
 }
 
@@ -110,6 +113,10 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
         .call("medina_consensus", json!([]))
         .await
         .unwrap_or_default();
+    let kept: Value = node
+        .call("eth_capabilities", json!([]))
+        .await
+        .unwrap_or_default();
     let version: String = node.call("web3_clientVersion", json!([])).await?;
     let chain_id: U64 = node.call("eth_chainId", json!([])).await?;
     let value = json!({
@@ -130,6 +137,10 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
         "syncing": syncing,
         "syncProgress": progress,
         "consensus": consensus,
+        "kept": {
+            "blocksFrom": oldest(&kept, "blocks"),
+            "stateFrom": oldest(&kept, "state"),
+        },
     });
     output.result(&value, || status_text(&value, &consensus, &progress));
     Ok(())
@@ -152,6 +163,7 @@ fn status_text(status: &Value, consensus: &Value, progress: &Value) -> String {
         ("height", part("height")),
         ("head", part("headHash")),
         ("state root", part("stateRoot")),
+        ("kept", kept_text(&status["kept"])),
         ("peers", part("peers")),
         ("syncing", progress_text(progress)),
         (
@@ -164,6 +176,37 @@ fn status_text(status: &Value, consensus: &Value, progress: &Value) -> String {
         rows.push(("raft", raft_text(raft)));
     }
     pairs(rows)
+}
+
+/// The first block of which a node still has something, as `eth_capabilities` says it.
+fn oldest(capabilities: &Value, what: &str) -> Option<u64> {
+    let oldest = capabilities[what]["oldestBlock"].as_str()?;
+    u64::from_str_radix(oldest.strip_prefix("0x")?, 16).ok()
+}
+
+/// `everything`, or from which block on what is kept.
+fn kept_text(kept: &Value) -> String {
+    let from = |name: &str| kept[name].as_u64();
+    match (from("blocksFrom"), from("stateFrom")) {
+        (Some(0), Some(0)) => "everything".to_owned(),
+        (Some(blocks), Some(state)) => {
+            format!("blocks from {blocks} on, state from {state} on; older ones are pruned")
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+async fn checkpoint(rpc: &RpcArgs, output: Output) -> Outcome {
+    let node = NodeClient::new(&rpc.rpc)?;
+    let copy: Value = node.call("admin_checkpoint", json!([])).await?;
+    output.result(&copy, || {
+        pairs([
+            ("height", plain(&copy["height"])),
+            ("head", plain(&copy["hash"])),
+            ("copy", plain(&copy["path"])),
+        ])
+    });
+    Ok(())
 }
 
 /// A name for people before a key, where there is one.
@@ -311,6 +354,18 @@ mod tests {
         for (seconds, text) in [(119.0, "119 s"), (600.0, "10 min"), (9_000.0, "2 h 30 min")] {
             assert_eq!(time_left(seconds), text);
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_told_from_its_first_block_on() {
+        let kept = json!({ "blocksFrom": 0, "stateFrom": 0 });
+        assert_eq!(kept_text(&kept), "everything");
+        let kept = json!({ "blocksFrom": 0, "stateFrom": 70 });
+        assert!(kept_text(&kept).starts_with("blocks from 0 on, state from 70 on"));
+        assert_eq!(kept_text(&Value::Null), "-");
+        let answer = json!({ "state": { "disabled": false, "oldestBlock": "0x46" } });
+        assert_eq!(oldest(&answer, "state"), Some(70));
+        assert_eq!(oldest(&answer, "blocks"), None);
     }
 
     #[test]

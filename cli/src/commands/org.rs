@@ -85,7 +85,7 @@ pub(crate) struct RegisterArgs {
     #[arg(long, value_name = "ADDRESS")]
     admin: Address,
     /// About it: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document, default_value_t = B256::ZERO, hide_default_value = true)]
     about: B256,
     /// Its id [default: hash of the name]
     #[arg(long)]
@@ -105,7 +105,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_enum)]
     status: Option<Status>,
     /// About it: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     about: Option<B256>,
     #[command(flatten)]
     sender: SenderArgs,

@@ -2,6 +2,7 @@
 
 use crate::{
     args::RpcArgs,
+    commands::governance::govern,
     errors::Outcome,
     ids::{self, Thing},
     output::Output,
@@ -11,7 +12,7 @@ use crate::{
 };
 use alloy_primitives::Address;
 use clap::{Args, Subcommand, ValueEnum};
-use medina_sdk::client::{AccessRole, BusinessRole};
+use medina_sdk::client::{AccessRole, BusinessRole, GovernanceAction};
 use serde_json::json;
 
 #[derive(Debug, Subcommand)]
@@ -83,7 +84,7 @@ pub(crate) struct RevokeArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Power {
+pub(crate) enum Power {
     /// Upgrades, parameters, allow lists
     Governor,
     /// Cancels what is scheduled, closes contracts
@@ -135,20 +136,25 @@ pub(crate) async fn run(command: RoleCommand, output: Output) -> Outcome {
         RoleCommand::Show(args) => show(&args, output).await,
         RoleCommand::Grant(args) => {
             let client = args.sender.connect().await?;
+            let action = GovernanceAction::GrantRole {
+                role: args.power.into(),
+                account: args.address,
+                delay: args.delay,
+            };
             let power: AccessRole = args.power.into();
-            let receipt = client.grant_role(power, args.address, args.delay).await?;
             let facts =
                 json!({ "account": args.address, "power": power, "delaySeconds": args.delay });
-            show::sent(output, facts, &receipt);
-            Ok(())
+            govern(&client, &action, facts, output).await
         }
         RoleCommand::Revoke(args) => {
             let client = args.sender.connect().await?;
             let power: AccessRole = args.power.into();
-            let receipt = client.revoke_role(power, args.address).await?;
+            let action = GovernanceAction::RevokeRole {
+                role: power,
+                account: args.address,
+            };
             let facts = json!({ "account": args.address, "without": power });
-            show::sent(output, facts, &receipt);
-            Ok(())
+            govern(&client, &action, facts, output).await
         }
     }
 }

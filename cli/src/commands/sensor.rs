@@ -2,7 +2,7 @@
 
 use crate::{
     args::RpcArgs,
-    commands::{readings::ReadingsArgs, since_epoch},
+    commands::{chain_time, readings::ReadingsArgs},
     errors::{Failure, Outcome},
     ids::{self, Thing},
     output::{Output, pairs, table},
@@ -15,7 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use medina_sdk::{
     client::{MarketClient, NewSensor, Receipt, ResourceType, SensorRecord},
     companion::{Companion, MasterKey},
-    device::{Batch, DeviceKey, DeviceKind},
+    device::{Batch, CommandDevice, DeviceKey, DeviceKind, DevicePublic},
     gateway::GatewayConfig,
 };
 use serde_json::json;
@@ -44,17 +44,74 @@ pub(crate) enum SensorCommand {
     Accept(AcceptArgs),
 }
 
+/// The key by which a device proves itself: in a file, or kept by a secure element or authenticator.
+#[derive(Debug, Args)]
+struct DeviceKeyArgs {
+    /// File of the device's key; made if it is not there
+    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    device_key: Option<PathBuf>,
+    /// Curve of a new device key
+    #[arg(long, value_enum, default_value_t = Curve::Ed25519)]
+    curve: Curve,
+    /// Public key of a device that keeps its key itself, such as p256:04… or passkey:04…
+    #[arg(
+        long,
+        value_name = "KIND:HEX",
+        requires = "device_signer",
+        conflicts_with = "device_key"
+    )]
+    key: Option<DevicePublic>,
+    /// Program that has the device sign for --key: JSON in; signature, or a passkey's assertion, out
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        requires = "key",
+        conflicts_with = "device_key"
+    )]
+    device_signer: Option<String>,
+}
+
+impl DeviceKeyArgs {
+    /// The key; a file that is not there is made.
+    fn open_or_make(&self) -> Outcome<DeviceKey> {
+        match &self.device_key {
+            Some(path) if !path.exists() => {
+                let device = DeviceKey::random(self.curve.into())?;
+                device.save(path)?;
+                Ok(device)
+            }
+            _ => self.open(),
+        }
+    }
+
+    fn open(&self) -> Outcome<DeviceKey> {
+        if let (Some(public), Some(command)) = (&self.key, &self.device_signer) {
+            let device = CommandDevice::new(command, *public)?;
+            return Ok(DeviceKey::external(device));
+        }
+        match &self.device_key {
+            Some(path) => Ok(DeviceKey::load(path)?),
+            None => Err(Failure::new("which key? Give --device-key or --key")),
+        }
+    }
+
+    /// Where the key is, or which.
+    fn named(&self) -> String {
+        match (&self.device_key, &self.key) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(public)) => public.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
     /// What it observes, such as temperature; buyers search for it
     #[arg(long, value_name = "NAME")]
     property: String,
-    /// File of the device's key; made if it is not there
-    #[arg(long, value_name = "FILE")]
-    device_key: PathBuf,
-    /// Curve of a new device key
-    #[arg(long, value_enum, default_value_t = Curve::Ed25519)]
-    curve: Curve,
+    #[command(flatten)]
+    key: DeviceKeyArgs,
     /// Promised time between readings, such as 60s or 15m
     #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "1m")]
     period: u32,
@@ -68,7 +125,7 @@ pub(crate) struct RegisterArgs {
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cell: u64,
     /// About it: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document, default_value_t = B256::ZERO, hide_default_value = true)]
     meta: B256,
     /// Its id: any 32 bytes nobody has [default: hash of the device's public key]
     #[arg(long)]
@@ -91,7 +148,7 @@ pub(crate) struct UpdateArgs {
     #[arg(long)]
     cell: Option<u64>,
     /// About it: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     meta: Option<B256>,
     /// Whether it can be used
     #[arg(long, value_enum)]
@@ -125,9 +182,8 @@ pub(crate) struct ShowArgs {
 pub(crate) struct AnchorArgs {
     /// The device: id, complete or short
     id: String,
-    /// File of the device's key, which signs the batch
-    #[arg(long, value_name = "FILE")]
-    device_key: PathBuf,
+    #[command(flatten)]
+    key: DeviceKeyArgs,
     /// Configuration of the gateway that will hand the readings out; it must not run meanwhile
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -144,12 +200,8 @@ pub(crate) struct AnchorArgs {
 pub(crate) struct RotateKeyArgs {
     /// The device: id, complete or short
     id: String,
-    /// File of the new key; made if it is not there
-    #[arg(long, value_name = "FILE")]
-    device_key: PathBuf,
-    /// Curve of a new device key
-    #[arg(long, value_enum, default_value_t = Curve::Ed25519)]
-    curve: Curve,
+    #[command(flatten)]
+    key: DeviceKeyArgs,
     #[command(flatten)]
     sender: SenderArgs,
 }
@@ -183,8 +235,22 @@ fn cell(text: &str) -> Result<u64, String> {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Curve {
+    /// Small and fast
     Ed25519,
+    /// Of secure elements
+    P256,
+    /// Of accounts
     Secp256k1,
+}
+
+impl From<Curve> for DeviceKind {
+    fn from(curve: Curve) -> Self {
+        match curve {
+            Curve::Ed25519 => Self::Ed25519,
+            Curve::P256 => Self::P256,
+            Curve::Secp256k1 => Self::Secp256k1,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -235,8 +301,8 @@ pub(crate) async fn run(command: SensorCommand, output: Output) -> Outcome {
 
 async fn register(args: RegisterArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
-    let device = device_key(&args.device_key, args.curve)?;
-    let signer = device.signer(client.contracts().ed25519_verifier);
+    let device = args.key.open_or_make()?;
+    let signer = device.signer(&client.verifiers());
     let sensor = NewSensor {
         id: args.id.unwrap_or_else(|| keccak256(&signer)),
         device,
@@ -246,44 +312,32 @@ async fn register(args: RegisterArgs, output: Output) -> Outcome {
         cell: args.place.unwrap_or(args.cell),
         meta: args.meta,
     };
-    let deadline = since_epoch().as_secs() + REGISTRATION_SECONDS;
+    let deadline = chain_time(&client).await? + REGISTRATION_SECONDS;
     let receipt = client.register_sensor(&sensor, deadline).await?;
     let value = json!({
         "id": sensor.id,
         "property": args.property,
         "topic": sensor.topic,
-        "deviceKey": args.device_key,
+        "deviceKey": args.key.named(),
         "transaction": values::transaction(&receipt),
     });
     output.result(&value, || {
         pairs([
             ("sensor", sensor.id.to_string()),
             ("property", args.property.clone()),
-            ("device key", args.device_key.display().to_string()),
+            ("device key", args.key.named()),
         ]) + &values::transaction_line(&receipt)
     });
     Ok(())
 }
 
-fn device_key(path: &std::path::Path, curve: Curve) -> Outcome<DeviceKey> {
-    if path.exists() {
-        return Ok(DeviceKey::load(path)?);
-    }
-    let device = DeviceKey::random(match curve {
-        Curve::Ed25519 => DeviceKind::Ed25519,
-        Curve::Secp256k1 => DeviceKind::Secp256k1,
-    })?;
-    device.save(path)?;
-    Ok(device)
-}
-
 async fn rotate_key(args: &RotateKeyArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
     let id = ids::find(&client, Thing::Sensor, &args.id).await?;
-    let device = device_key(&args.device_key, args.curve)?;
-    let deadline = since_epoch().as_secs() + REGISTRATION_SECONDS;
+    let device = args.key.open_or_make()?;
+    let deadline = chain_time(&client).await? + REGISTRATION_SECONDS;
     let receipt = client.rotate_sensor_key(id, &device, deadline).await?;
-    let facts = json!({ "sensor": id, "deviceKey": args.device_key });
+    let facts = json!({ "sensor": id, "deviceKey": args.key.named() });
     show::sent(output, facts, &receipt);
     Ok(())
 }
@@ -304,7 +358,7 @@ async fn transfer(args: &TransferArgs, output: Output) -> Outcome {
 }
 
 async fn update(args: UpdateArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let id = ids::find(&client, Thing::Sensor, &args.id).await?;
     let now = client.sensor(id).await?;
     let cell = args.place.or(args.cell);
@@ -322,14 +376,8 @@ async fn update(args: UpdateArgs, output: Output) -> Outcome {
             .hint("give --period, --place, --cell, --meta or --status"));
     }
     let sensor = client.sensor(id).await?;
-    let transactions: Vec<_> = receipts.iter().map(values::transaction).collect();
-    output.result(
-        &json!({ "sensor": values::sensor_json(&sensor), "transactions": transactions }),
-        || {
-            let lines: Vec<_> = receipts.iter().map(values::transaction_line).collect();
-            described(&sensor) + &lines.join("\n")
-        },
-    );
+    let facts = json!({ "sensor": values::sensor_json(&sensor) });
+    show::sent_all_as(output, facts, &receipts, || described(&sensor));
     Ok(())
 }
 
@@ -418,7 +466,7 @@ async fn show_one(args: ShowArgs, output: Output) -> Outcome {
 async fn anchor(args: AnchorArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
     let id = ids::find(&client, Thing::Sensor, &args.id).await?;
-    let device = DeviceKey::load(&args.device_key)?;
+    let device = args.key.open()?;
     let config = GatewayConfig::load(&args.config)?;
     let loaded = args.readings.load()?;
     let wanted = |property: &str| args.property.as_deref().is_none_or(|name| name == property);

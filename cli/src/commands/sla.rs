@@ -231,7 +231,7 @@ fn penalty_json(found: &PenaltyRecord) -> Value {
 }
 
 async fn bond(args: &BondArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let fed = ids::find(&client, Thing::Federation, &args.federation).await?;
     let receipt = client.bond(fed, args.amount).await?;
     let facts = summary(&client, fed, client.own_org().await?).await?;
@@ -240,7 +240,7 @@ async fn bond(args: &BondArgs, output: Output) -> Outcome {
 }
 
 async fn report(args: &ReportArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let fed = ids::find(&client, Thing::Federation, &args.federation).await?;
     let reading = SlaReading {
         fed,

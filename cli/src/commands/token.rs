@@ -2,6 +2,7 @@
 
 use crate::{
     args::RpcArgs,
+    commands::governance::govern,
     errors::Outcome,
     output::Output,
     show,
@@ -10,6 +11,7 @@ use crate::{
 };
 use alloy_primitives::{Address, U256};
 use clap::{Args, Subcommand};
+use medina_sdk::client::GovernanceAction;
 use serde_json::json;
 
 #[derive(Debug, Subcommand)]
@@ -56,9 +58,12 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Outcome {
         }
         TokenCommand::Mint(args) => {
             let client = args.sender.connect().await?;
-            let receipt = client.mint(args.to, U256::from(args.amount)).await?;
+            let action = GovernanceAction::Mint {
+                to: args.to,
+                amount: U256::from(args.amount),
+            };
             let facts = json!({ "recipient": args.to, "amount": args.amount.to_string() });
-            show::sent(output, facts, &receipt);
+            govern(&client, &action, facts, output).await?;
         }
         TokenCommand::Burn(args) => {
             let client = args.sender.connect().await?;

@@ -68,7 +68,7 @@ pub(crate) struct SayArgs {
     /// The order's number
     order: U256,
     /// What is said: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     text: B256,
     #[command(flatten)]
     sender: SenderArgs,

@@ -5,7 +5,7 @@
 
 use crate::{
     args::RpcArgs,
-    commands::{org::Status, since_epoch},
+    commands::{chain_time, org::Status},
     errors::{Failure, Outcome},
     files,
     ids::{self, Thing},
@@ -129,7 +129,7 @@ pub(crate) struct SetArgs {
     #[arg(value_enum)]
     status: Status,
     /// Why: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document, default_value_t = B256::ZERO, hide_default_value = true)]
     reason: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -260,7 +260,7 @@ async fn enrol(args: EnrolArgs, output: Output) -> Outcome {
         },
         expires: args.until,
         terms: args.terms,
-        deadline: since_epoch().as_secs() + SIGNATURE_SECONDS,
+        deadline: chain_time(&client).await? + SIGNATURE_SECONDS,
     };
     let signed = client.sign_enrolment(terms)?;
     if let Some(path) = &args.out {
@@ -304,7 +304,7 @@ async fn list(args: &ListArgs, output: Output) -> Outcome {
 async fn agree(args: &AgreeArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
     let user = ids::find(&client, Thing::User, &args.user).await?;
-    let deadline = since_epoch().as_secs() + SIGNATURE_SECONDS;
+    let deadline = chain_time(&client).await? + SIGNATURE_SECONDS;
     let agreement = Agreement {
         user,
         next: client.account()?.address(),

@@ -58,6 +58,7 @@ pub(crate) fn command(folder: &Path, line: &str) -> Command {
         .current_dir(folder)
         .env("MEDINA_MNEMONIC", mnemonic)
         .env("MEDINA_LOG", "warn")
+        .env("MEDINA_DOCUMENT_KEY", folder.join("document.key"))
         .stdin(Stdio::null());
     command
 }

@@ -147,6 +147,74 @@ const BY_CALL: &[(&str, &str, &str)] = &[
         "a monitor, or consumers that are members of the federation, report; the owner does not",
     ),
     ("accept", "NotSeller", "the buyer accepts"),
+    (
+        "registerParty",
+        "NotAdmin",
+        "sign with the admin account of the organisation",
+    ),
+    (
+        "registerParty",
+        "Known",
+        "this identity key is another organisation's: have the node make a new one",
+    ),
+    (
+        "registerParty",
+        "BadKey",
+        "an identity key is a usable ed25519 key: take the one that the node shows",
+    ),
+    (
+        "createGroup",
+        "NotMember",
+        "sign with an admin or Manager of one of the group's organisations",
+    ),
+    (
+        "createGroup",
+        "Unknown",
+        "every member must have registered its party first (`medina private party register`)",
+    ),
+    (
+        "createGroup",
+        "OutOfRange",
+        "a group has 1 to 64 members, a quorum of at most all of them, and in mode mandatory at least one that must acknowledge",
+    ),
+    (
+        "createGroup",
+        "Known",
+        "a group of this name or id exists, or an organisation was named twice",
+    ),
+    (
+        "proposeMember",
+        "NotMember",
+        "a member proposes, or the organisation asks for itself",
+    ),
+    (
+        "proposeMember",
+        "Unknown",
+        "the organisation must have registered its party first (`medina private party register`)",
+    ),
+    (
+        "proposeMember",
+        "Known",
+        "it is a member, or a vote about it is open: vote (`medina private groups vote`)",
+    ),
+    ("proposeMember", "TooMany", "a group has at most 64 members"),
+    (
+        "proposeRemoval",
+        "NotMember",
+        "sign with an admin or Manager of a member",
+    ),
+    (
+        "proposeRemoval",
+        "Known",
+        "a vote about it is open: vote (`medina private groups vote`)",
+    ),
+    (
+        "leaveGroup",
+        "NotMember",
+        "your organisation is no member of this group",
+    ),
+    ("skip", "NotMember", "only members of the group vote"),
+    ("skip", "Known", "it is skipped already"),
     ("reveal", "NotSeller", "the seller shows the key"),
 ];
 
@@ -179,7 +247,19 @@ const BY_NAME: &[(&str, &str)] = &[
     ),
     (
         "AccessManagedRequiredDelay",
-        "this takes effect after a delay: schedule it first",
+        "this takes effect after a delay: announce it first (`medina governance`, or `schedule` of the AccessManager)",
+    ),
+    (
+        "AccessManagerNotReady",
+        "its time has not come: `medina governance waiting` says when",
+    ),
+    (
+        "AccessManagerExpired",
+        "it was not executed within a week: announce it again",
+    ),
+    (
+        "AccessManagerUnauthorizedCancel",
+        "a guardian cancels, or who announced it",
     ),
     // 2
     (
@@ -247,6 +327,14 @@ const BY_NAME: &[(&str, &str)] = &[
     (
         "LastValidator",
         "a chain keeps at least one validator: admit and activate another one first",
+    ),
+    (
+        "UnknownNode",
+        "the node's key is not allowed to connect: its organisation adds it first (`medina validator register`)",
+    ),
+    (
+        "Stale",
+        "there is a newer one already: epochs of keys and heights of roots only grow",
     ),
     // 4, 5
     (
@@ -443,7 +531,7 @@ mod tests {
     use super::*;
 
     /// Contracts that people call.
-    const CONTRACTS: [&str; 14] = [
+    const CONTRACTS: [&str; 15] = [
         "MedinaToken",
         "Identity",
         "Permissioning",
@@ -458,6 +546,7 @@ mod tests {
         "IncidentRegistry",
         "SealedDelivery",
         "MarketOrders",
+        "PrivateGroups",
     ];
 
     /// Errors that only a mistake of ours or an upgrade can cause.

@@ -174,7 +174,7 @@ fn revert_reason(error: &TransportError) -> Option<String> {
 }
 
 /// The name and arguments of revert data, in the words of the contracts.
-pub(super) fn decode_revert(data: &[u8]) -> String {
+pub(crate) fn decode_revert(data: &[u8]) -> String {
     let Some((selector, arguments)) = data.split_first_chunk::<4>() else {
         return "reverted without a reason".into();
     };
@@ -184,6 +184,48 @@ pub(super) fn decode_revert(data: &[u8]) -> String {
     match alloy_sol_types::decode_revert_reason(data) {
         Some(reason) => reason,
         None => format!("unknown error 0x{}", hex::encode(selector)),
+    }
+}
+
+/// The function of the suite that a call's data names.
+pub(super) fn function_name(data: &[u8]) -> Option<String> {
+    static FUNCTIONS: OnceLock<BTreeMap<[u8; 4], String>> = OnceLock::new();
+    let functions = FUNCTIONS.get_or_init(|| {
+        let artifacts = medina_contracts::artifacts::all();
+        let named = artifacts
+            .iter()
+            .flat_map(|artifact| functions_of(artifact.json));
+        named.collect()
+    });
+    functions.get(data.first_chunk::<4>()?).cloned()
+}
+
+fn functions_of(artifact: &str) -> Vec<([u8; 4], String)> {
+    let abi = serde_json::from_str::<serde_json::Value>(artifact).unwrap_or_default();
+    let items = abi["abi"].as_array().cloned().unwrap_or_default();
+    let function = |item: &serde_json::Value| {
+        let name = item["name"].as_str()?;
+        let types: Option<Vec<_>> = item["inputs"].as_array()?.iter().map(type_text).collect();
+        let hash = alloy_primitives::keccak256(format!("{name}({})", types?.join(",")));
+        Some((hash.first_chunk::<4>().copied()?, name.to_owned()))
+    };
+    let functions = items.iter().filter(|item| item["type"] == "function");
+    functions.filter_map(function).collect()
+}
+
+/// A type as signatures spell it: structs as tuples.
+fn type_text(input: &serde_json::Value) -> Option<String> {
+    let name = input["type"].as_str()?;
+    match name.strip_prefix("tuple") {
+        None => Some(name.to_owned()),
+        Some(array) => {
+            let members: Option<Vec<_>> = input["components"]
+                .as_array()?
+                .iter()
+                .map(type_text)
+                .collect();
+            Some(format!("({}){array}", members?.join(",")))
+        }
     }
 }
 
@@ -273,6 +315,18 @@ mod tests {
         };
         let expected = format!("ERC20InsufficientBalance({sender}, 5, 7)");
         assert_eq!(decode_revert(&error.abi_encode()), expected);
+    }
+
+    #[test]
+    fn calls_are_named_by_the_suites_own_functions() {
+        use alloy_sol_types::SolCall;
+        use medina_contracts::medina_token::MedinaToken::mintCall;
+        use medina_contracts::trust_and_reputation::TrustAndReputation::setParamsCall;
+        let named = |selector: [u8; 4]| function_name(&selector);
+        assert_eq!(named(mintCall::SELECTOR).as_deref(), Some("mint"));
+        assert_eq!(named(setParamsCall::SELECTOR).as_deref(), Some("setParams"));
+        assert_eq!(function_name(&[1, 2, 3, 4]), None);
+        assert_eq!(function_name(&[1, 2, 3]), None);
     }
 
     #[test]

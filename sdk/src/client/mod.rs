@@ -50,10 +50,12 @@ mod market;
 mod orders;
 mod outbox;
 mod permissioning;
+mod push;
 mod sealed;
 mod search;
 mod send;
 mod sensors;
+mod simulate;
 mod sla;
 mod subscribe;
 mod token;
@@ -61,10 +63,11 @@ mod trading;
 mod trust;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy_eips::BlockId;
 use alloy_network::TransactionBuilder;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_provider::{Provider, RootProvider};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_sol_types::SolCall;
@@ -80,10 +83,13 @@ pub use self::consent::{AccessRecord, GrantRecord, GrantTerms, RequestRecord};
 pub use self::coupons::{Coupon, CouponStatus, UseRequest, coupon_state_text};
 pub use self::denials::{DenialReport, DeniedAccess};
 pub use self::error::ClientError;
+pub(crate) use self::error::decode_revert;
 pub use self::federations::{
     Constraint, FederationRecord, FederationTerms, MembershipRecord, ShareRecord,
 };
-pub use self::governance::AccessRole;
+pub use self::governance::{
+    AccessRole, GovernanceAction, Governed, ScheduledOperation, TrustParams,
+};
 pub use self::identity::{EnrolmentTerms, OrgRecord, SignedEnrolment, UserRecord};
 pub use self::incidents::{
     AlertRecord, AlertVerdict, ImpactRecord, IncidentAlert, IncidentHistory, IncidentRecord,
@@ -106,6 +112,8 @@ pub use medina_contracts::values::{
 };
 
 use self::send::Sender;
+use self::simulate::DryRun;
+use crate::device::Verifiers;
 use crate::wallet::Account;
 
 /// A connection to a node, the contracts' addresses, and perhaps an account to send with.
@@ -117,13 +125,15 @@ pub struct MarketClient {
     named: BTreeMap<String, Address>,
     chain_id: u64,
     sender: Option<Sender>,
-    dry_run: bool,
+    dry_run: Option<Arc<DryRun>>,
+    /// Where events are pushed from.
+    push_url: String,
 }
 
 impl MarketClient {
     /// Connects and asks the node for chain id and contract addresses.
     pub async fn connect(rpc_url: &str) -> Result<Self, ClientError> {
-        let url = rpc_url
+        let url = push::http_url_of(rpc_url)
             .parse()
             .map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
         let provider = RootProvider::new_http(url);
@@ -143,7 +153,8 @@ impl MarketClient {
             contracts,
             chain_id,
             sender: None,
-            dry_run: false,
+            dry_run: None,
+            push_url: push::url_of(rpc_url),
         })
     }
 
@@ -152,7 +163,7 @@ impl MarketClient {
         rpc_url: &str,
         contracts: ContractAddresses,
     ) -> Result<Self, ClientError> {
-        let url = rpc_url
+        let url = push::http_url_of(rpc_url)
             .parse()
             .map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
         let provider = RootProvider::new_http(url);
@@ -169,7 +180,8 @@ impl MarketClient {
             contracts,
             chain_id,
             sender: None,
-            dry_run: false,
+            dry_run: None,
+            push_url: push::url_of(rpc_url),
         })
     }
 
@@ -191,7 +203,8 @@ impl MarketClient {
             named: self.named.clone(),
             chain_id: self.chain_id,
             sender: Some(Sender::new(account)),
-            dry_run: self.dry_run,
+            dry_run: self.dry_run.clone(),
+            push_url: self.push_url.clone(),
         }
     }
 
@@ -200,7 +213,18 @@ impl MarketClient {
     #[must_use]
     pub fn dry_run(self) -> Self {
         Self {
-            dry_run: true,
+            dry_run: Some(Arc::new(DryRun::First)),
+            ..self
+        }
+    }
+
+    /// The same client, which sends nothing and goes on as if it had: each transaction is simulated
+    /// upon those before it, and what is read from contracts afterwards is how they would leave it.
+    /// Events of the past know nothing of them.
+    #[must_use]
+    pub fn simulation(self) -> Self {
+        Self {
+            dry_run: Some(Arc::new(DryRun::all())),
             ..self
         }
     }
@@ -208,6 +232,11 @@ impl MarketClient {
     /// Where the contracts are.
     pub fn contracts(&self) -> &ContractAddresses {
         &self.contracts
+    }
+
+    /// The contracts that judge signatures of devices.
+    pub fn verifiers(&self) -> Verifiers {
+        Verifiers::from(&self.contracts)
     }
 
     /// Where a contract of the suite is, by its name in any case.
@@ -253,13 +282,22 @@ impl MarketClient {
         if let Some(sender) = &self.sender {
             request = request.with_from(sender.account().address());
         }
-        let answer = self
-            .provider
-            .call(request)
-            .block(BlockId::pending())
-            .await
-            .map_err(|error| ClientError::from_call(C::SIGNATURE, &error))?;
+        let answer = match self.simulated(&request, C::SIGNATURE).await? {
+            Some(answer) => answer,
+            None => self
+                .provider
+                .call(request)
+                .block(BlockId::pending())
+                .await
+                .map_err(|error| ClientError::from_call(C::SIGNATURE, &error))?,
+        };
         C::abi_decode_returns(&answer).map_err(|_| ClientError::BadAnswer(C::SIGNATURE))
+    }
+
+    /// The code of an account; empty if it is no contract.
+    pub async fn code_at(&self, account: Address) -> Result<Bytes, ClientError> {
+        let code = self.provider.get_code_at(account).await;
+        code.map_err(|error| ClientError::rpc("eth_getCode", "the node", &error))
     }
 
     /// The organisation of an account; zero if it has none.

@@ -298,12 +298,6 @@ impl MarketClient {
         self.send(self.permissioning(), call).await
     }
 
-    /// The governor ends the time in which the lists of genesis rule.
-    pub async fn close_boot(&self) -> Result<Receipt, ClientError> {
-        self.send(self.permissioning(), Permissioning::closeBootCall {})
-            .await
-    }
-
     /// Whether a node may connect.
     pub async fn may_connect(&self, key: B256) -> Result<bool, ClientError> {
         let call = Permissioning::connectionAllowedCall { nodeKey: key };

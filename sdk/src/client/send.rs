@@ -46,6 +46,9 @@ pub struct Receipt {
     pub gas_used: u64,
     /// What the contracts said.
     pub logs: Vec<Log>,
+    /// In a [simulation](MarketClient::simulation): every transaction so far as it would be sent, this
+    /// one last. Empty where it was sent.
+    pub planned: Vec<PlannedTransaction>,
 }
 
 impl Receipt {
@@ -126,21 +129,32 @@ impl MarketClient {
     /// error; nothing is sent if the estimate already shows it, or in a
     /// [dry run](Self::dry_run).
     pub async fn send<C: SolCall>(&self, to: Address, call: C) -> Result<Receipt, ClientError> {
-        let input = Bytes::from(call.abi_encode());
-        let nonce = self.enqueue(to, input.clone(), C::SIGNATURE).await?;
+        self.send_input(to, call.abi_encode().into(), C::SIGNATURE)
+            .await
+    }
+
+    /// The same for a call that is encoded already.
+    pub(super) async fn send_input(
+        &self,
+        to: Address,
+        input: Bytes,
+        what: &'static str,
+    ) -> Result<Receipt, ClientError> {
+        if let Some(receipt) = self.simulate_sending(to, &input, what).await? {
+            return Ok(receipt);
+        }
+        let nonce = self.enqueue(to, input.clone(), what).await?;
         let receipt = self.wait_for_nonce(nonce).await?;
         if !receipt.status() {
             let reason = self.reason_of(to, input, &receipt).await;
-            return Err(ClientError::Reverted {
-                call: C::SIGNATURE,
-                reason,
-            });
+            return Err(ClientError::Reverted { call: what, reason });
         }
         Ok(Receipt {
             hash: receipt.transaction_hash,
             block: receipt.block_number.unwrap_or_default(),
             gas_used: receipt.gas_used,
             logs: receipt.logs().to_vec(),
+            planned: Vec::new(),
         })
     }
 
@@ -179,6 +193,18 @@ impl MarketClient {
         let gas = estimate
             .await
             .map_err(|error| ClientError::from_call(what, &error))?;
+        self.planned(to, input, what, gas).await
+    }
+
+    /// A transaction that needs this much gas.
+    pub(super) async fn planned(
+        &self,
+        to: Address,
+        input: Bytes,
+        what: &'static str,
+        gas: u64,
+    ) -> Result<PlannedTransaction, ClientError> {
+        let from = self.account()?.address();
         let fees = self.fees().await?;
         let gas_limit = gas.saturating_add(gas / 4);
         Ok(PlannedTransaction {
@@ -204,7 +230,7 @@ impl MarketClient {
     ) -> Result<u64, ClientError> {
         let sender = self.sender.as_ref().ok_or(ClientError::NoAccount)?;
         let plan = self.plan(to, input, what).await?;
-        if self.dry_run {
+        if self.dry_run.is_some() {
             return Err(ClientError::DryRun(Box::new(plan)));
         }
         let template = TxEip1559 {

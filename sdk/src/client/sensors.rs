@@ -137,7 +137,7 @@ impl MarketClient {
         let payload = crate::device::KeyRotation { id, deadline };
         let call = SensorRegistry::rotateKeyCall {
             id,
-            signer: device.signer(self.contracts.ed25519_verifier),
+            signer: device.signer(&self.verifiers()),
             deadline,
             sig: device.sign(&payload, &domain)?,
         };
@@ -213,7 +213,7 @@ impl MarketClient {
     fn resource(&self, sensor: &NewSensor, org: B256) -> ISensorRegistry::Resource {
         ISensorRegistry::Resource {
             org,
-            signer: sensor.device.signer(self.contracts.ed25519_verifier),
+            signer: sensor.device.signer(&self.verifiers()),
             period: sensor.period_seconds,
             t: sensor.kind.into(),
             topic: sensor.topic,

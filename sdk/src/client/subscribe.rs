@@ -5,6 +5,9 @@
 //! moves on; a node that does not answer, is restarted or is behind only makes it wait. Its
 //! [`Cursor`] can be stored and taken up again by another process or at another node. Before it
 //! goes on after a break it makes sure that it is still the same chain.
+//!
+//! When to ask is told by the node over WebSocket (`eth_subscribe`), on the port of its JSON-RPC; where
+//! it does not speak that, the subscription looks five times a second.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,6 +20,7 @@ use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent;
 use serde::{Deserialize, Serialize};
 
+use super::push::Push;
 use super::{ClientError, MarketClient};
 use crate::limits::{LOG_RANGE_BLOCKS_MAX, SUBSCRIPTION_PAUSE_MS, SUBSCRIPTION_RETRY_MS_MAX};
 
@@ -105,6 +109,7 @@ pub struct Subscription {
     /// Where the reader is.
     cursor: Cursor,
     is_sure: bool,
+    push: Push,
 }
 
 impl MarketClient {
@@ -134,6 +139,7 @@ impl MarketClient {
             waiting: VecDeque::new(),
             cursor: from,
             is_sure: false,
+            push: Push::new(self.push_url.clone()),
         }
     }
 
@@ -149,6 +155,11 @@ impl Subscription {
     /// Where the reader is: behind the last event that was handed out.
     pub fn cursor(&self) -> Cursor {
         self.cursor
+    }
+
+    /// Whether the node tells of events by itself now; else it is asked for them.
+    pub fn is_pushed(&self) -> bool {
+        self.push.is_linked()
     }
 
     pub(super) fn into_filter(self) -> EventFilter {
@@ -167,7 +178,7 @@ impl Subscription {
                 Ok(true) => pause = SUBSCRIPTION_PAUSE_MS,
                 Ok(false) => {
                     pause = SUBSCRIPTION_PAUSE_MS;
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    self.push.wait(&self.filter).await;
                 }
                 Err(Trouble::Passing(error)) => {
                     tracing::debug!(%error, "events: the node does not answer, asking again");

@@ -41,12 +41,6 @@ impl MarketClient {
         Ok((now, cap))
     }
 
-    /// A minter makes tokens, base units.
-    pub async fn mint(&self, to: Address, amount: U256) -> Result<Receipt, ClientError> {
-        self.send(self.token(), MedinaToken::mintCall { to, amount })
-            .await
-    }
-
     /// The sender destroys tokens of its own, base units.
     pub async fn burn(&self, amount: U256) -> Result<Receipt, ClientError> {
         self.send(self.token(), MedinaToken::burnCall { amount })

@@ -136,31 +136,56 @@ pub trait ExternalSigner: fmt::Debug + Send + Sync {
 /// 65-byte signature comes back in hex on its standard output.
 #[derive(Debug, Clone)]
 pub struct CommandSigner {
-    program: String,
-    arguments: Vec<String>,
+    program: Program,
     address: Address,
+}
+
+/// A program that answers one line with one.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    name: String,
+    arguments: Vec<String>,
 }
 
 impl CommandSigner {
     /// A command line, split at white space, that signs for `address`.
     pub fn new(command: &str, address: Address) -> Result<Self, WalletError> {
+        let program = Program::new(command)?;
+        Ok(Self { program, address })
+    }
+}
+
+impl Program {
+    /// A command line, split at white space.
+    pub(crate) fn new(command: &str) -> Result<Self, WalletError> {
         let mut words = command.split_whitespace().map(str::to_owned);
-        let program = words
+        let name = words
             .next()
             .ok_or_else(|| WalletError::External("no program was named".into()))?;
         Ok(Self {
-            program,
+            name,
             arguments: words.collect(),
-            address,
         })
     }
 
-    fn failed(&self, reason: impl fmt::Display) -> WalletError {
-        WalletError::External(format!("{}: {reason}", self.program))
+    pub(crate) fn failed(&self, reason: impl fmt::Display) -> WalletError {
+        WalletError::External(format!("{}: {reason}", self.name))
     }
 
-    fn ask(&self, line: &str) -> std::io::Result<(bool, String)> {
-        let mut child = Command::new(&self.program)
+    /// What it answers to a request to sign.
+    pub(crate) fn ask(&self, request: &Value) -> Result<String, WalletError> {
+        let (is_done, answer) = self
+            .run(&format!("{request}\n"))
+            .map_err(|error| self.failed(error))?;
+        if is_done {
+            Ok(answer)
+        } else {
+            Err(self.failed("it refused to sign"))
+        }
+    }
+
+    fn run(&self, line: &str) -> std::io::Result<(bool, String)> {
+        let mut child = Command::new(&self.name)
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -187,16 +212,12 @@ impl ExternalSigner for CommandSigner {
     fn sign(&self, request: &SigningRequest<'_>) -> Result<Signature, WalletError> {
         let mut value = request.to_json();
         value["account"] = json!(self.address);
-        let (is_done, answer) = self
-            .ask(&format!("{value}\n"))
-            .map_err(|error| self.failed(error))?;
-        if !is_done {
-            return Err(self.failed("it refused to sign"));
-        }
+        let answer = self.program.ask(&value)?;
+        let failed = |reason| self.program.failed(reason);
         let bytes = hex::decode(answer.trim())
-            .map_err(|_| self.failed("it did not answer with a signature in hex"))?;
+            .map_err(|_| failed("it did not answer with a signature in hex"))?;
         Signature::from_raw(&bytes)
-            .map_err(|_| self.failed("its answer is no 65-byte signature r, s, v"))
+            .map_err(|_| failed("its answer is no 65-byte signature r, s, v"))
     }
 }
 

@@ -25,6 +25,7 @@ use alloy_primitives::Address;
 use thiserror::Error;
 
 pub use account::{Account, SignedTransaction, recover_message, recover_typed};
+pub(crate) use external::Program;
 pub use external::{CommandSigner, ExternalSigner, SigningRequest, TypedRequest};
 pub use keystore::{KeystoreDir, KeystoreEntry};
 pub use mnemonic::{Mnemonic, TEST_MNEMONIC};

@@ -244,7 +244,7 @@ pub(super) async fn list(args: &ListArgs, output: Output) -> Outcome {
 }
 
 pub(super) async fn cleanup(args: &CleanupArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let keys = client.coupons_issued(client.own_org().await?).await?;
     let receipts = client.clean_coupons(&keys, args.before).await?;
     let facts = json!({ "looked at": keys.len(), "before": args.before });

@@ -53,7 +53,7 @@ fn device(property: String, mut readings: Vec<Reading>) -> Outcome<Device> {
     readings.sort_by_key(|reading| reading.time_ms);
     let device = DeviceKey::random(DeviceKind::Ed25519)?;
     let sensor = NewSensor {
-        id: keccak256(device.signer(alloy_primitives::Address::ZERO)),
+        id: keccak256(device.public().to_string()),
         device,
         kind: ResourceType::Sensor,
         topic: values::topic(&property),

@@ -316,7 +316,7 @@ pub(crate) async fn run(command: FederationCommand, output: Output) -> Outcome {
 }
 
 async fn connected(sender: &SenderArgs, federation: &str) -> Outcome<(MarketClient, B256)> {
-    let client = sender.connect().await?;
+    let client = sender.connect_several().await?;
     let fed = ids::find(&client, Thing::Federation, federation).await?;
     Ok((client, fed))
 }

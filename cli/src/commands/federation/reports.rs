@@ -152,7 +152,7 @@ async fn sign(client: &MarketClient, args: &ReportArgs) -> Outcome<SignedReport>
         target_org: client.sensor(resource).await?.org,
         origin_org: client.own_org().await?,
         request: args.request.ok_or_else(missing)?,
-        time: now.as_secs(),
+        time: client.next_block_time().await?,
         number: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         client: client.account()?.address(),
     };
@@ -177,7 +177,7 @@ pub(super) async fn countersign(args: &FileArgs, output: Output) -> Outcome {
 
 pub(super) async fn receipt(args: &ReceiptArgs, output: Output) -> Outcome {
     let client = args.sender.connect().await?;
-    let receipt = client.sign_receipt(args.request, since_epoch().as_secs())?;
+    let receipt = client.sign_receipt(args.request, client.next_block_time().await?)?;
     let file = ReceiptFile {
         request: args.request,
         receipt,

@@ -26,7 +26,7 @@ pub(crate) struct SetArgs {
     #[arg(value_enum)]
     status: Option<Status>,
     /// About the offer: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     meta: Option<B256>,
     /// Terms of use (ODRL): a text, @FILE or hash
     #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]

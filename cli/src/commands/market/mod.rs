@@ -6,14 +6,14 @@ mod vouchers;
 
 use crate::{
     args::RpcArgs,
-    commands::since_epoch,
+    commands::chain_time,
     errors::{Failure, Outcome},
     ids::{self, Thing},
     output::{Output, number, pairs, table},
     signer::{SenderArgs, connect},
     values,
 };
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256};
 use clap::{Args, Subcommand};
 use medina_sdk::{
     client::{
@@ -142,7 +142,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "ADDRESS")]
     payee: Option<Address>,
     /// About the offer: a text, @FILE or hash; only the hash is stored
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed, default_value_t = B256::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document, default_value_t = B256::ZERO, hide_default_value = true)]
     meta: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -285,8 +285,8 @@ pub(crate) struct RateArgs {
     #[arg(long, value_name = "POINTS", value_parser = values::percent)]
     score: u16,
     /// Only its hash is stored
-    #[arg(long, value_name = "TEXT")]
-    comment: Option<String>,
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
+    comment: Option<B256>,
     #[command(flatten)]
     sender: SenderArgs,
 }
@@ -548,14 +548,14 @@ async fn query(client: &MarketClient, args: &SearchArgs) -> Outcome<IndexQuery> 
 }
 
 async fn buy(args: BuyArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let purchase = Purchase {
         listing: args.listing,
         units: args.units,
         user: args.user,
         max_amount: args.max,
         purpose: args.purpose.unwrap_or_default(),
-        deadline: since_epoch().as_secs() + PERMIT_SECONDS,
+        deadline: chain_time(&client).await? + PERMIT_SECONDS,
     };
     let (order, receipt) = client.buy(&purchase).await?;
     show_order(&client, order, &receipt, output).await
@@ -568,10 +568,9 @@ async fn show_order(
     output: Output,
 ) -> Outcome {
     let order = client.order(order).await?;
-    let value =
-        json!({ "order": values::order_json(&order), "transaction": values::transaction(receipt) });
-    output.result(&value, || {
-        orders::described(&order) + &values::transaction_line(receipt)
+    let facts = json!({ "order": values::order_json(&order) });
+    crate::show::sent_all_as(output, facts, std::slice::from_ref(receipt), || {
+        orders::described(&order)
     });
     Ok(())
 }
@@ -621,7 +620,7 @@ async fn rate(args: RateArgs, output: Output) -> Outcome {
         .listing(client.order(args.order).await?.listing)
         .await?;
     let before = client.platform_reputation(subject.org).await?;
-    let comment = args.comment.map(keccak256).unwrap_or_default();
+    let comment = args.comment.unwrap_or_default();
     let receipt = client.rate(args.order, args.score, comment).await?;
     let after = client.platform_reputation(subject.org).await?;
     let value = json!({

@@ -31,7 +31,7 @@ pub(crate) struct DisputeArgs {
     /// The order's number
     order: U256,
     /// What is wrong: a text, @FILE or hash
-    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
+    #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
     evidence: B256,
     #[command(flatten)]
     sender: SenderArgs,
@@ -81,7 +81,7 @@ pub(super) fn described(order: &MarketOrder) -> String {
 }
 
 pub(super) async fn renew(args: &RenewArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let receipt = client
         .renew_order(args.order, args.periods, args.max)
         .await?;

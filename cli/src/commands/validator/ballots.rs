@@ -29,7 +29,7 @@ struct Done {
 
 /// Proposes to admit a node.
 pub(super) async fn add(args: &ProposeAddArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let node = key_of(args.node);
     check_addition(&client, node).await?;
     let operator = args.operator;
@@ -59,7 +59,7 @@ async fn check_addition(client: &MarketClient, node: B256) -> Outcome {
 
 /// Proposes to remove a validator.
 pub(super) async fn remove(args: &ProposeRemoveArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let node = key_of(args.node);
     let known = client.permitted_node(node).await;
     let known = known.map_err(|error| {
@@ -101,7 +101,7 @@ async fn propose(client: &MarketClient, change: ValidatorChange, output: Output)
 
 /// Votes, and executes what has passed by it.
 pub(super) async fn vote(args: &VoteArgs, output: Output) -> Outcome {
-    let client = args.sender.connect().await?;
+    let client = args.sender.connect_several().await?;
     let done = cast(&client, args.ballot, args.vote == YesNo::Yes).await?;
     show(&done, output);
     Ok(())
@@ -162,6 +162,14 @@ async fn execute_passed(client: &MarketClient, number: u64) -> Outcome<Option<Re
 }
 
 fn show(done: &Done, output: Output) {
+    let receipts = [&done.proposed, &done.voted, &done.executed];
+    let receipts: Vec<_> = receipts.into_iter().flatten().cloned().collect();
+    if receipts.iter().any(|receipt| !receipt.planned.is_empty()) {
+        let outcome = ballot_json(&done.ballot, &done.voters);
+        return crate::show::sent_all_as(output, outcome, &receipts, || {
+            ballot_text(&done.ballot, &done.voters)
+        });
+    }
     output.result(&described(done), || text(done));
 }
 
