@@ -1,5 +1,6 @@
 //! Simulator, networks of processes, real clients and the rules of the house.
 
 pub mod chaos;
+pub mod private;
 pub mod processes;
 pub mod rpc_fuzz;

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// How long anything in a story may take before the test says what it waited for.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at something that is being waited for.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
 /// Ports that one node takes.

@@ -22,6 +22,8 @@ mod attacks_market;
 mod consent;
 #[path = "contracts/consent_invariants.rs"]
 mod consent_invariants;
+#[path = "contracts/coupon_invariants.rs"]
+mod coupon_invariants;
 #[path = "contracts/coupons.rs"]
 mod coupons;
 #[path = "contracts/denied.rs"]
@@ -44,6 +46,8 @@ mod gas_incidents;
 mod harness;
 #[path = "contracts/identity.rs"]
 mod identity;
+#[path = "contracts/identity_invariants.rs"]
+mod identity_invariants;
 #[path = "contracts/incident.rs"]
 mod incident;
 #[path = "contracts/incident_invariants.rs"]
@@ -64,6 +68,10 @@ mod permissioning;
 mod permissioning_invariants;
 #[path = "contracts/permissions.rs"]
 mod permissions;
+#[path = "contracts/private_groups.rs"]
+mod private_groups;
+#[path = "contracts/private_invariants.rs"]
+mod private_invariants;
 #[path = "contracts/registry.rs"]
 mod registry;
 #[path = "contracts/running.rs"]
@@ -84,8 +92,12 @@ mod sla;
 mod surface;
 #[path = "contracts/token.rs"]
 mod token;
+#[path = "contracts/token_invariants.rs"]
+mod token_invariants;
 #[path = "contracts/trust.rs"]
 mod trust;
+#[path = "contracts/trust_invariants.rs"]
+mod trust_invariants;
 #[path = "contracts/trust_math.rs"]
 mod trust_math;
 

@@ -327,6 +327,11 @@ async fn commands_about_incidents_work() {
     follow("docs/incidents.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_about_private_transactions_work() {
+    follow("docs/private-transactions.md").await;
+}
+
 #[test]
 fn every_document_with_commands_is_followed() {
     let followed = [
@@ -338,6 +343,7 @@ fn every_document_with_commands_is_followed() {
         "docs/federations.md",
         "docs/consent.md",
         "docs/incidents.md",
+        "docs/private-transactions.md",
     ];
     for path in documents() {
         let document = fs::read_to_string(&path).expect("a readable document");

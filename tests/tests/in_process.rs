@@ -45,6 +45,9 @@ async fn start(network: &GeneratedNetwork) -> Vec<Node> {
     nodes
 }
 
+/// Time in which a node stops; a second is usual, but tests share the machine.
+const STOP_TIME_MAX: Duration = Duration::from_secs(15);
+
 async fn pay_one_by_one(nodes: &[Node], count: u64) -> Vec<Duration> {
     let signer = MnemonicBuilder::<English>::default()
         .phrase(TEST_MNEMONIC)
@@ -100,9 +103,8 @@ async fn four_validators_include_transactions_and_stop_cleanly() {
     println!("submission to receipt seen by the client: {times:?}");
     heads_agree(&nodes, 30).await;
     for node in nodes {
-        let started = Instant::now();
-        node.stop().await;
-        assert!(started.elapsed() < Duration::from_secs(2));
+        let stopped = tokio::time::timeout(STOP_TIME_MAX, node.stop()).await;
+        assert!(stopped.is_ok(), "a node did not stop");
     }
 }
 

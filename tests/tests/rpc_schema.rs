@@ -13,18 +13,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Methods of the document that a node does not serve, each with its reason.
-const NOT_SERVED: [(&str, &str); 5] = [
+const NOT_SERVED: [(&str, &str); 3] = [
     ("eth_sign", "a node keeps no keys of accounts"),
     ("eth_signTransaction", "a node keeps no keys of accounts"),
     ("eth_sendTransaction", "a node keeps no keys of accounts"),
-    (
-        "eth_getBlockAccessList",
-        "block access lists (EIP-7928) come after Osaka",
-    ),
-    (
-        "debug_getRawBlockAccessList",
-        "block access lists (EIP-7928) come after Osaka",
-    ),
 ];
 
 /// A network with its document.
@@ -341,6 +333,14 @@ async fn debugging(checked: &mut Checked, filled: &Filled) {
             .await;
     }
     checked.ask("debug_getBadBlocks", json!([])).await;
+    // EIP-7928 comes after Osaka: no block has a list.
+    for id in [&json!("latest"), &block["hash"], &json!("0xffffff")] {
+        let found = checked.ask("eth_getBlockAccessList", json!([id])).await;
+        assert!(found.is_null());
+    }
+    let raw = "debug_getRawBlockAccessList";
+    checked.asked.insert(raw.to_owned());
+    checked.refused(raw, json!(["latest"]), -32001).await;
 }
 
 async fn pool(checked: &mut Checked, filled: &Filled) {

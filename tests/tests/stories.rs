@@ -30,6 +30,8 @@ mod month;
 mod no_rights;
 #[path = "stories/reputation.rs"]
 mod reputation;
+#[path = "stories/restart.rs"]
+mod restart;
 #[path = "stories/sealed.rs"]
 mod sealed;
 #[path = "stories/town.rs"]

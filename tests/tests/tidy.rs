@@ -54,6 +54,7 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         "execution",
         "pool",
         "network",
+        "enclave",
         "rpc",
         "genesis",
     ];
@@ -85,7 +86,7 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("sdk", vec!["contracts"]),
         (
             "cli",
-            vec!["types", "service", "genesis", "sdk", "contracts"],
+            vec!["types", "enclave", "service", "genesis", "sdk", "contracts"],
         ),
     ]
     .into_iter()

@@ -4,18 +4,20 @@
 //! on another block than the head, the chain is made again up to that block.
 
 use crate::{
-    exceptions,
+    Reasons, exceptions,
     fixture::{Accounts, Fixture, NamedAccount, PostState, first_state},
+    folder::Place,
 };
 use alloy_consensus::{Transaction as _, proofs::calculate_transaction_root};
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_primitives::{Address, B256, U256};
+use alloy_rlp::Decodable as _;
 use medina_execution::Executor;
 use medina_storage::{BlockCommit, GenesisState, OpenOptions, StateReader, Store, SyncMode};
 use medina_types::{
-    Certificate, ChainSpec, ConsensusParameters, ForkSchedule, GasCreditParameters, GasPolicy,
-    HeaderRules, HeightContext, NodeSecretKey, PermissionMode, Round, SealedBlock, Validator,
-    ValidatorSet,
+    Block, Certificate, ChainSpec, ConsensusParameters, ForkSchedule, GasCreditParameters,
+    GasPolicy, HeaderRules, HeightContext, NodeSecretKey, PermissionMode, Round, SealedBlock,
+    Validator, ValidatorSet,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tempfile::TempDir;
@@ -30,29 +32,35 @@ pub(crate) struct Chain {
     store: Store,
     /// Blocks that were valid, by hash.
     accepted: BTreeMap<B256, SealedBlock>,
+    place: Place,
     /// Behind the store, which must be closed first.
     _folder: TempDir,
 }
 
 impl Chain {
-    pub(crate) fn new(fixture: &Fixture, forks: ForkSchedule) -> Result<Self, String> {
+    pub(crate) fn new(
+        fixture: &Fixture,
+        forks: ForkSchedule,
+        place: Place,
+    ) -> Result<Self, String> {
         let spec = Arc::new(spec(fixture, forks));
         let executor =
             Executor::new(Arc::clone(&spec)).with_storage_without_code(storage_alone(&fixture.pre));
-        let (store, folder) = open(&spec, &fixture.pre)?;
+        let (store, folder) = open(&spec, &fixture.pre, place)?;
         Ok(Self {
             spec,
             pre: fixture.pre.clone(),
             executor,
             store,
             accepted: BTreeMap::new(),
+            place,
             _folder: folder,
         })
     }
 
     /// Imports a block that must be valid.
     pub(crate) fn import(&mut self, encoded: &[u8], expected: Option<B256>) -> Result<(), String> {
-        let block = SealedBlock::decode(encoded).map_err(|error| error.to_string())?;
+        let block = decode(encoded)?;
         if let Some(expected) = expected.filter(|expected| *expected != block.hash()) {
             return Err(format!("hash {}, expected {expected}", block.hash()));
         }
@@ -67,8 +75,8 @@ impl Chain {
 
     /// Gives a block that must be refused, and answers all words of our refusal.
     pub(crate) fn refusal(&mut self, encoded: &[u8]) -> Result<Vec<String>, String> {
-        let block = match SealedBlock::decode(encoded) {
-            Err(error) => return Ok(vec![error.to_string()]),
+        let block = match decode(encoded) {
+            Err(reason) => return Ok(vec![reason]),
             Ok(block) => block,
         };
         self.stand_on(block.header().parent_hash)?;
@@ -155,7 +163,7 @@ impl Chain {
             at = block.header().parent_hash;
             branch.push(block.clone());
         }
-        (self.store, self._folder) = open(&self.spec, &self.pre)?;
+        (self.store, self._folder) = open(&self.spec, &self.pre, self.place)?;
         for block in branch.iter().rev() {
             self.commit(block)?;
         }
@@ -163,32 +171,46 @@ impl Chain {
     }
 }
 
-/// Checks that the words of a refusal say one of the reasons that the suite
-/// names. Answers the names that are not known here.
-pub(crate) fn check_reason(expected: &str, words: &[String]) -> Result<Vec<String>, String> {
+/// Notes where the words of a refusal say none of the reasons that the suite names.
+pub(crate) fn compare_reasons(expected: &str, words: &[String], reasons: &mut Reasons) {
     let names = || expected.split('|').map(str::trim);
-    let unknown: Vec<String> = names()
-        .filter(|name| exceptions::our_words(name).is_none())
-        .map(str::to_owned)
-        .collect();
-    let is_named = names().filter_map(exceptions::our_words).any(|ours| {
-        words
-            .iter()
-            .any(|word| ours.iter().any(|our| word.contains(our)))
-    });
-    if is_named || !unknown.is_empty() {
-        return Ok(if is_named { Vec::new() } else { unknown });
+    let says = |our: &&str| words.iter().any(|word| word.contains(our));
+    let mut ours = names().filter_map(exceptions::our_words).flatten();
+    if ours.any(says) {
+        return;
     }
-    Err(format!(
-        "{expected} was refused as: {}",
-        words.join("; and as: ")
-    ))
+    let unknown = names().filter(|name| exceptions::our_words(name).is_none());
+    let before = reasons.unknown.len();
+    reasons.unknown.extend(unknown.map(str::to_owned));
+    if reasons.unknown.len() == before {
+        let words = words.join("; and as: ");
+        reasons
+            .other
+            .push(format!("{expected} was refused as: {words}"));
+    }
 }
 
-fn open(spec: &ChainSpec, pre: &Accounts) -> Result<(Store, TempDir), String> {
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+/// Bytes of the largest block: EIP-7934 bounds them from Osaka on alone, and import
+/// checks that by fork.
+const BLOCK_BYTES_MAX: usize = 256 << 20;
+
+fn decode(encoded: &[u8]) -> Result<SealedBlock, String> {
+    if encoded.len() > BLOCK_BYTES_MAX {
+        return Err(format!("a block of {} bytes", encoded.len()));
+    }
+    let mut rest = encoded;
+    let block = Block::decode(&mut rest).map_err(|error| format!("malformed block: {error}"))?;
+    if !rest.is_empty() {
+        return Err(format!("malformed block: {} bytes behind it", rest.len()));
+    }
+    Ok(SealedBlock::new(block))
+}
+
+fn open(spec: &ChainSpec, pre: &Accounts, place: Place) -> Result<(Store, TempDir), String> {
+    let folder = place.folder()?;
     let options = OpenOptions {
         block_cache_bytes: BLOCK_CACHE_BYTES,
+        ..OpenOptions::default()
     };
     let store = Store::open(folder.path(), options).map_err(|error| error.to_string())?;
     let genesis = GenesisState {

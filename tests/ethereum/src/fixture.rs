@@ -204,7 +204,11 @@ fn accounts(value: &Value, path: &str) -> Result<Accounts, FixtureError> {
 
 fn read_account(account: &Value, path: &str) -> Result<NamedAccount, FixtureError> {
     let mut storage = BTreeMap::new();
-    for (key, value) in object(&account["storage"], &format!("{path}.storage"))? {
+    let slots = match &account["storage"] {
+        Value::Null => None,
+        storage => Some(object(storage, &format!("{path}.storage"))?),
+    };
+    for (key, value) in slots.into_iter().flatten() {
         let slot = key.parse().ok().zip(word(value));
         let (key, value) =
             slot.ok_or_else(|| FixtureError::field(format!("{path}.storage"), "slots"))?;

@@ -16,6 +16,7 @@ mod chain;
 mod exceptions;
 mod files;
 mod fixture;
+mod folder;
 mod network;
 mod openrpc;
 mod rpc;
@@ -28,5 +29,5 @@ pub use openrpc::{OpenRpc, OpenRpcError};
 pub use rpc::{
     RpcCaseReport, RpcFiles, RpcRunError, run_rpc_cases, serve_rpc_chain, shared_rpc_folder,
 };
-pub use run::{CaseReport, Outcome, run_paths};
+pub use run::{CaseReport, Outcome, Reasons, run_paths};
 pub use summary::Summary;

@@ -79,11 +79,23 @@ fn rules_of(name: &str, from_s: u64, blob_schedule: &Value) -> Option<ForkRules>
         "Osaka" => (Fork::Osaka, Some(Fork::Osaka.blobs())),
         "BPO1" => (Fork::Osaka, Some(BlobParams::bpo1())),
         "BPO2" => (Fork::Osaka, Some(BlobParams::bpo2())),
-        "BPO3" | "BPO4" | "BPO5" => (Fork::Osaka, None),
+        "BPO3" => (Fork::Osaka, Some(only_in_tests(21, 32, 20_609_697))),
+        "BPO4" => (Fork::Osaka, Some(only_in_tests(14, 21, 13_739_630))),
+        "BPO5" => (Fork::Osaka, None),
         _ => return None,
     };
     let blobs = blobs_of(&blob_schedule[name]).or(default)?;
     Some(ForkRules::new(from_s, fork).with_blobs(blobs))
+}
+
+/// Blob parameters that no chain uses: the suites test changes of them.
+fn only_in_tests(target: u64, max: u64, update_fraction: u128) -> BlobParams {
+    BlobParams {
+        target_blob_count: target,
+        max_blob_count: max,
+        update_fraction,
+        ..BlobParams::cancun()
+    }
 }
 
 fn blobs_of(entry: &Value) -> Option<BlobParams> {
@@ -142,8 +154,11 @@ mod tests {
         let most = [0, 15_000].map(|time| schedule.at(time).blobs.max_blob_count);
         assert_eq!(most, [2, 21]);
         assert_eq!(schedule.at(0).blobs.update_fraction, 3);
-        let missing = schedule_of("BPO3", &named);
-        assert_eq!(missing, Err(NotOurs::Unknown("BPO3".into())));
+        let schedule = schedule_of("BPO3ToBPO4AtTime15k", &named).unwrap();
+        let most = [0, 15_000].map(|time| schedule.at(time).blobs.max_blob_count);
+        assert_eq!(most, [32, 21]);
+        let missing = schedule_of("BPO5", &named);
+        assert_eq!(missing, Err(NotOurs::Unknown("BPO5".into())));
     }
 
     #[test]

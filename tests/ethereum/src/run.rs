@@ -5,6 +5,7 @@ use crate::{
     chain::Chain,
     files,
     fixture::{Expectation, Fixture},
+    folder::Place,
     schedule_of,
 };
 use medina_types::ForkSchedule;
@@ -23,15 +24,22 @@ const LARGE_FILE_BYTES: u64 = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything was as expected.
-    Passed {
-        /// Reasons of refusal in the case that this runner has no words for:
-        /// the blocks were refused, for whatever reason.
-        unknown_reasons: Vec<String>,
-    },
+    Passed(Reasons),
     /// Something was not, and what.
     Failed(String),
     /// It was not run, and why.
     Skipped(String),
+}
+
+/// Of blocks that were refused, as they had to be: reasons that say more or
+/// something else than the case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// Names of reasons that this runner has no words for.
+    pub unknown: Vec<String>,
+    /// The name and our words, where they do not say the same. A block often
+    /// breaks several rules, and every client begins with another.
+    pub other: Vec<String>,
 }
 
 /// A case and what came of it.
@@ -92,45 +100,72 @@ fn run_file(file: &Path, report: &dyn Fn(String, Outcome)) -> Result<(), Fixture
 }
 
 fn run_case(case: &Value) -> Outcome {
-    let format = &case["_info"]["fixture_format"];
-    let format = format.as_str().or_else(|| case["fixture_format"].as_str());
-    if let Some(format) = format.filter(|format| *format != "blockchain_test") {
-        return Outcome::Skipped(format!("format {format}: not a blockchain test"));
+    if let Some(cause) = other_format(case) {
+        return Outcome::Skipped(cause);
     }
-    match schedule(case) {
-        Err(cause) => Outcome::Skipped(cause.to_string()),
-        Ok(forks) => match run_chain(case, forks) {
-            Ok(unknown_reasons) => Outcome::Passed { unknown_reasons },
-            Err(reason) => Outcome::Failed(reason),
-        },
+    let forks = match schedule(case) {
+        Err(NotOurs::Unknown(name)) if name.is_empty() => {
+            return Outcome::Failed("field network: expected a name".to_owned());
+        }
+        Err(cause) => return Outcome::Skipped(cause.to_string()),
+        Ok(forks) => forks,
+    };
+    let run = |place| run_chain(case, forks.clone(), place);
+    // Memory may be too small for a chain that a disk has room for.
+    match run(Place::Memory).or_else(|_| run(Place::Disk)) {
+        Ok(reasons) => Outcome::Passed(reasons),
+        Err(reason) => Outcome::Failed(reason),
+    }
+}
+
+/// What a case is that is none of ours: the public suites have other kinds of files
+/// beside blockchain tests, and name their kinds in more than one way.
+fn other_format(case: &Value) -> Option<String> {
+    const OURS: &str = "blockchain_test";
+    let is_ours = case["blocks"].is_array() || case["genesisRLP"].is_string();
+    let info = &case["_info"];
+    let names = [
+        &info["fixture_format"],
+        &info["fixture-format"],
+        &case["fixture_format"],
+    ];
+    let named = names.iter().find_map(|name| name.as_str());
+    match named {
+        Some(OURS) => None,
+        Some(format) if !is_ours => Some(format!("format {format}: not a blockchain test")),
+        None if !is_ours => Some("no blocks: not a blockchain test".to_owned()),
+        Some(_) | None => None,
     }
 }
 
 fn schedule(case: &Value) -> Result<ForkSchedule, NotOurs> {
-    let network = case["network"].as_str().unwrap_or("(none named)");
+    // A transition has its second network in `config` in some of the newer files.
+    let network = case["network"].as_str();
+    let network = network.or_else(|| case["config"]["network"].as_str());
+    let network = network.unwrap_or_default();
     schedule_of(network, &case["config"]["blobSchedule"])
 }
 
-fn run_chain(case: &Value, forks: ForkSchedule) -> Result<Vec<String>, String> {
+fn run_chain(case: &Value, forks: ForkSchedule, place: Place) -> Result<Reasons, String> {
     let fixture = Fixture::read(case).map_err(|error| error.to_string())?;
-    let mut chain = Chain::new(&fixture, forks)?;
-    let mut unknown_reasons = Vec::new();
+    let mut chain = Chain::new(&fixture, forks, place)?;
+    let mut reasons = Reasons::default();
     for (index, block) in fixture.blocks.iter().enumerate() {
         let result = match &block.expectation {
             Expectation::Valid(hash) => chain.import(&block.encoded, *hash),
             Expectation::Refused(expected) => {
                 let words = chain.refusal(&block.encoded);
-                words.and_then(|words| match expected {
-                    Some(expected) => chain::check_reason(expected, &words)
-                        .map(|unknown| unknown_reasons.extend(unknown)),
-                    None => Ok(()),
+                words.map(|words| {
+                    if let Some(expected) = expected {
+                        chain::compare_reasons(expected, &words, &mut reasons);
+                    }
                 })
             }
         };
         result.map_err(|reason| format!("block {index}: {reason}"))?;
     }
     chain.check_end(&fixture)?;
-    Ok(unknown_reasons)
+    Ok(reasons)
 }
 
 #[cfg(test)]
@@ -145,8 +180,14 @@ mod tests {
                 json!({"_info": {"fixture_format": "state_test"}}),
                 "format state_test",
             ),
-            (json!({"network": "London"}), "before Paris"),
-            (json!({"network": "Amsterdam"}), "Amsterdam"),
+            (
+                json!({"_info": {"fixture-format": "blockchain_test_engine"}, "network": "Osaka"}),
+                "format blockchain_test_engine",
+            ),
+            (json!({"env": {}, "post": {}}), "not a blockchain test"),
+            (json!([1]), "not a blockchain test"),
+            (json!({"network": "London", "blocks": []}), "before Paris"),
+            (json!({"network": "Amsterdam", "blocks": []}), "Amsterdam"),
         ] {
             let Outcome::Skipped(found) = run_case(&case) else {
                 panic!("{case} was not skipped");
@@ -157,7 +198,13 @@ mod tests {
 
     #[test]
     fn cases_that_cannot_be_read_fail() {
-        let outcome = run_case(&json!({"network": "Osaka", "genesisRLP": "0xc0"}));
-        assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        for case in [
+            json!({"network": "Osaka", "genesisRLP": "0xc0"}),
+            json!({"blocks": []}),
+            json!({"network": 5, "blocks": [null]}),
+        ] {
+            let outcome = run_case(&case);
+            assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        }
     }
 }

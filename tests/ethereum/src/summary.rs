@@ -1,6 +1,6 @@
 //! Counts of a run.
 
-use crate::{CaseReport, Outcome};
+use crate::{CaseReport, Outcome, Reasons};
 use std::{collections::BTreeMap, fmt};
 
 /// How many cases passed, failed and were skipped, with the causes of skips.
@@ -15,6 +15,9 @@ pub struct Summary {
     /// Reasons of refusal that this runner has no words for: blocks that were
     /// refused without knowing whether for that reason.
     pub unknown_reasons: BTreeMap<String, usize>,
+    /// Blocks that were refused in other words than those that stand for the case's
+    /// reason.
+    pub other_reasons: BTreeMap<String, usize>,
 }
 
 impl Summary {
@@ -24,10 +27,13 @@ impl Summary {
 
     pub(crate) fn count(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Passed { unknown_reasons } => {
+            Outcome::Passed(Reasons { unknown, other }) => {
                 self.passed += 1;
-                for reason in unknown_reasons {
+                for reason in unknown {
                     *self.unknown_reasons.entry(reason.clone()).or_default() += 1;
+                }
+                for reason in other {
+                    *self.other_reasons.entry(reason.clone()).or_default() += 1;
                 }
             }
             Outcome::Failed(_) => self.failed += 1,
@@ -49,6 +55,9 @@ impl fmt::Display for Summary {
                 formatter,
                 "refused {count} times, reason not compared: {reason}"
             )?;
+        }
+        for (reason, count) in &self.other_reasons {
+            writeln!(formatter, "refused {count} times in other words: {reason}")?;
         }
         for (cause, count) in &self.skipped {
             writeln!(formatter, "skipped {count}: {cause}")?;

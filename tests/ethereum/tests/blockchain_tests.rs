@@ -34,6 +34,8 @@ fn public_blockchain_tests_pass() {
     let summary = run(folder);
     assert!(summary.passed > 0, "an empty folder proves nothing");
     assert_eq!(summary.failed, 0);
+    let others = &summary.other_reasons;
+    assert!(others.is_empty(), "refused in other words: {others:?}");
 }
 
 #[test]

@@ -15,8 +15,10 @@ const METHODS: &[&str] = &[
     "admin_nodeInfo",
     "admin_peers",
     "admin_removePeer",
+    "debug_accountRange",
     "debug_getBadBlocks",
     "debug_getRawBlock",
+    "debug_getRawBlockAccessList",
     "debug_getRawHeader",
     "debug_getRawReceipts",
     "debug_getRawTransaction",
@@ -25,6 +27,7 @@ const METHODS: &[&str] = &[
     "debug_traceBlockByHash",
     "debug_traceBlockByNumber",
     "debug_traceCall",
+    "debug_traceCallMany",
     "debug_traceTransaction",
     "engine_newPayloadV4",
     "erigon_getHeaderByNumber",
@@ -45,6 +48,7 @@ const METHODS: &[&str] = &[
     "eth_getAccount",
     "eth_getAccountInfo",
     "eth_getBalance",
+    "eth_getBlockAccessList",
     "eth_getBlockByHash",
     "eth_getBlockByNumber",
     "eth_getBlockReceipts",
@@ -308,6 +312,11 @@ fn params(method: &str, random: &mut ChaCha8Rng, known: &Known) -> Value {
         "debug_traceCall" => json!([call, block, tracer]),
         "trace_call" => json!([call, types, block]),
         "trace_callMany" => json!([[[call.clone(), types.clone()], [call, types]], block]),
+        "debug_traceCallMany" => {
+            json!([[{ "transactions": [call.clone(), call] }], { "blockNumber": block }, tracer])
+        }
+        "debug_storageRangeAt" => json!([block, 0, account, hash, 5]),
+        "debug_accountRange" => json!([block, hash, 5, random.random::<bool>()]),
         "debug_traceTransaction" => json!([hash, tracer]),
         "debug_traceBlockByNumber" | "debug_traceBlockByHash" => json!([block, tracer]),
         "trace_replayTransaction" | "trace_rawTransaction" => json!([hash, types]),

@@ -44,11 +44,17 @@ pub struct FuzzPlan {
     pub log: Option<PathBuf>,
 }
 
-/// Share of the time after which memory is measured for the first time: caches are
-/// full by then.
-const WARM_UP: f64 = 0.25;
-/// Resident memory that may come on top between then and the end.
-const GROWTH_BYTES_MAX: u64 = 192 * 1024 * 1024;
+/// Time between two looks at the node's memory.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// Looks that are made at least, so that a short attack has a middle and an end.
+const LOOKS_MIN: u32 = 20;
+/// Resident memory that may come on top between the middle of the time and its end.
+/// It goes up and down by more than this with the answers that are on their way.
+const GROWTH_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// The same for attacks that end before caches and threads are all there.
+const GROWTH_WHEN_COLD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Time in which all caches are filled.
+const COLD: Duration = Duration::from_secs(3 * 60);
 
 /// Attacks as planned.
 pub async fn run(plan: &FuzzPlan) -> Report {
@@ -77,22 +83,44 @@ pub async fn run(plan: &FuzzPlan) -> Report {
             }
         });
     }
-    tokio::time::sleep(plan.duration.mul_f64(WARM_UP)).await;
-    let warm = plan.pid.and_then(resident_bytes);
+    let looks = look_at_memory(plan, deadline).await;
     while let Some(ended) = workers.join_next().await {
         if let Err(error) = ended {
             findings.add("a worker of the fuzzer failed", &error.to_string());
         }
     }
     check_life(plan, &findings).await;
-    let end = plan.pid.and_then(resident_bytes);
-    if let (Some(warm), Some(end)) = (warm, end)
-        && end > warm + GROWTH_BYTES_MAX
+    // A third each: while it fills up, in the middle, at the end.
+    let third = looks.len() / 3;
+    let middle = mean(&looks[third..2 * third]);
+    let end = mean(&looks[2 * third..]);
+    let most = match plan.duration {
+        short if short < COLD => GROWTH_WHEN_COLD_BYTES_MAX,
+        _ => GROWTH_BYTES_MAX,
+    };
+    if let (Some(warm), Some(end)) = (middle, end)
+        && end > warm + most
     {
         let text = format!("{} MB grew to {} MB", warm / 1_000_000, end / 1_000_000);
         findings.add("memory grew", &text);
     }
-    findings.report(begin.elapsed(), warm, end)
+    findings.report(begin.elapsed(), middle, end)
+}
+
+/// Resident memory of the node from time to time until the deadline.
+async fn look_at_memory(plan: &FuzzPlan, deadline: Instant) -> Vec<u64> {
+    let mut looks = Vec::new();
+    while Instant::now() < deadline {
+        looks.extend(plan.pid.and_then(resident_bytes));
+        tokio::time::sleep(LOOK_PERIOD.min(plan.duration / LOOKS_MIN)).await;
+    }
+    looks
+}
+
+/// `None` of nothing.
+fn mean(looks: &[u64]) -> Option<u64> {
+    let sum: u64 = looks.iter().sum();
+    sum.checked_div(looks.len() as u64)
 }
 
 /// The node still answers, and its log tells of no panic.

@@ -5,11 +5,15 @@ use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::SolConstructor;
 use medina_contracts::{
     DeploymentParameters,
+    bartering_coupons::BarteringCoupons,
     consent_and_access::ConsentAndAccess,
     data_marketplace::{DataMarketplace, MarketState},
+    identity::Identity,
     incident_registry::IncidentRegistry,
     market_orders::{MarketOrders, MarketState as OrdersState},
+    permissioning::Permissioning,
     sensor_registry::SensorRegistry,
+    trust_and_reputation::TrustAndReputation,
     values::BusinessRole,
 };
 
@@ -52,8 +56,12 @@ pub(crate) fn home(account: usize) -> B256 {
 /// An upgradeable module of those that are tested here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Module {
+    Identity,
+    Permissioning,
     Sensors,
     Market,
+    Trust,
+    Coupons,
     Consent,
     Incidents,
 }
@@ -62,6 +70,42 @@ pub(crate) enum Module {
 pub(crate) fn upgrade(chain: &mut Chain, module: Module) {
     let at = chain.at;
     let (proxy, code) = match module {
+        Module::Identity => (at.identity, Identity::BYTECODE.clone()),
+        Module::Permissioning => {
+            let arguments = Permissioning::constructorCall {
+                identity: at.identity,
+            };
+            (at.permissioning, with(&Permissioning::BYTECODE, &arguments))
+        }
+        Module::Trust => {
+            let arguments = TrustAndReputation::constructorCall {
+                modules: TrustAndReputation::Modules {
+                    identity: at.identity,
+                    registry: at.sensor_registry,
+                    anchor: at.data_anchor,
+                    federation: at.federation_registry,
+                    market: at.data_marketplace,
+                    coupons: at.bartering_coupons,
+                    sla: at.sla_registry,
+                },
+            };
+            (
+                at.trust_and_reputation,
+                with(&TrustAndReputation::BYTECODE, &arguments),
+            )
+        }
+        Module::Coupons => {
+            let arguments = BarteringCoupons::constructorCall {
+                identity: at.identity,
+                registry: at.sensor_registry,
+                federation: at.federation_registry,
+                trust: at.trust_and_reputation,
+            };
+            (
+                at.bartering_coupons,
+                with(&BarteringCoupons::BYTECODE, &arguments),
+            )
+        }
         Module::Sensors => {
             let arguments = SensorRegistry::constructorCall {
                 identity: at.identity,

@@ -7,7 +7,7 @@ use crate::{
     harness::{CHAIN_ID, Chain, GENESIS_TIME, key, org, seconds, sign, user},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, Uint, keccak256};
-use alloy_sol_types::SolStruct;
+use alloy_sol_types::{Eip712Domain, SolStruct};
 use ed25519_dalek::Signer;
 use medina_contracts::{
     consent_and_access::{ConsentAndAccess, IConsentAndAccess::Grant},
@@ -16,6 +16,7 @@ use medina_contracts::{
     eip712,
     sensor_registry::SensorRegistry,
 };
+use medina_sdk::device::Assertion;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use proptest::prelude::*;
 
@@ -28,9 +29,16 @@ enum DeviceKey {
     Ed25519,
     /// A secure element.
     P256,
+    /// An authenticator's assertion.
+    Passkey,
 }
 
-const KEYS: [DeviceKey; 3] = [DeviceKey::Account, DeviceKey::Ed25519, DeviceKey::P256];
+const KEYS: [DeviceKey; 4] = [
+    DeviceKey::Account,
+    DeviceKey::Ed25519,
+    DeviceKey::P256,
+    DeviceKey::Passkey,
+];
 
 impl DeviceKey {
     /// Key `name` as `SensorRegistry` stores it.
@@ -41,21 +49,26 @@ impl DeviceKey {
                 let public = ed25519(name).verifying_key();
                 eip712::ed25519_signer(chain.at.ed25519_verifier, public.as_bytes())
             }
-            Self::P256 => {
+            Self::P256 | Self::Passkey => {
                 let public = p256(name).verifying_key().to_encoded_point(false);
                 let coordinates = &public.as_bytes()[1..];
-                [chain.at.p256_verifier.as_slice(), coordinates]
-                    .concat()
-                    .into()
+                let verifier = match self {
+                    Self::Passkey => chain.at.webauthn_verifier,
+                    _ => chain.at.p256_verifier,
+                };
+                [verifier.as_slice(), coordinates].concat().into()
             }
         }
     }
 
     fn sign(self, chain: &Chain, name: &str, contract: &str, message: &impl SolStruct) -> Bytes {
-        let domain = chain.domain(contract);
-        let hash = message.eip712_signing_hash(&domain);
+        self.sign_for(&chain.domain(contract), name, message)
+    }
+
+    fn sign_for(self, domain: &Eip712Domain, name: &str, message: &impl SolStruct) -> Bytes {
+        let hash = message.eip712_signing_hash(domain);
         match self {
-            Self::Account => sign(&key(name), &domain, message),
+            Self::Account => sign(&key(name), domain, message),
             Self::Ed25519 => ed25519(name)
                 .sign(hash.as_slice())
                 .to_bytes()
@@ -68,8 +81,77 @@ impl DeviceKey {
                 let low = signature.normalize_s().unwrap_or(signature);
                 low.to_bytes().to_vec().into()
             }
+            Self::Passkey => assertion(name, hash, VERIFIED),
         }
     }
+}
+
+/// Flags of an authenticator: the user was present, and verified.
+const VERIFIED: u8 = 0x05;
+
+/// What an authenticator and a browser make of a challenge.
+fn assertion(name: &str, challenge: B256, flags: u8) -> Bytes {
+    let client = format!(
+        r#"{{"type":"webauthn.get","challenge":"{}","origin":"https://market.example"}}"#,
+        base64_url(challenge.as_slice())
+    );
+    let mut data = keccak256("market.example").to_vec();
+    data.extend([flags, 0, 0, 0, 1]);
+    let signed = sha256(&[data.as_slice(), &sha256(client.as_bytes())].concat());
+    let signature: p256::ecdsa::Signature = p256(name).sign_prehash(&signed).expect("a hash");
+    let assertion = Assertion::new(data, client, &signature.to_bytes()).expect("is short");
+    assertion.encode(challenge).expect("is its challenge")
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    revm::precompile::Crypto::sha256(&revm::precompile::DefaultCrypto, bytes)
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let sextets = |chunk: &[u8]| {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let number = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        let letter = |place: usize| letters[(number >> (18 - 6 * place)) as usize & 63] as char;
+        (0..=chunk.len()).map(letter).collect::<String>()
+    };
+    bytes.chunks(3).map(sextets).collect()
+}
+
+#[test]
+fn passkey_signs_only_with_its_user_and_for_its_own_message() {
+    let (mut chain, _, _) = scene();
+    let at = chain.at.sensor_registry;
+    let good = registration(&chain, DeviceKey::Passkey, "passkey");
+    let message = eip712::Registration {
+        id: good.id,
+        org: org(1),
+        deadline: good.deadline,
+    };
+    let hash = message.eip712_signing_hash(&chain.domain("SensorRegistry"));
+    // Nobody there; there and not verified; verified by magic; backed up though it cannot be.
+    for flags in [0x00, 0x01, 0x04, 0x15] {
+        let mut call = good.clone();
+        call.deviceSig = assertion("passkey", hash, flags);
+        chain.fails::<SensorRegistry::BadDeviceKey>(1, at, &call);
+    }
+    let mut call = good.clone();
+    call.deviceSig = assertion("passkey", keccak256("another challenge"), VERIFIED);
+    chain.fails::<SensorRegistry::BadDeviceKey>(1, at, &call);
+    // A bare signature of the same key is none of a passkey, and the other way round.
+    call.deviceSig = DeviceKey::P256.sign(&chain, "passkey", "SensorRegistry", &message);
+    chain.fails::<SensorRegistry::BadDeviceKey>(1, at, &call);
+    call.r.signer = DeviceKey::P256.signer(&chain, "passkey");
+    call.deviceSig = good.deviceSig.clone();
+    chain.fails::<SensorRegistry::BadDeviceKey>(1, at, &call);
+    // Cut anywhere it is refused.
+    for length in (0..good.deviceSig.len()).step_by(31) {
+        let mut call = good.clone();
+        call.deviceSig = good.deviceSig.slice(..length);
+        chain.fails::<SensorRegistry::BadDeviceKey>(1, at, &call);
+    }
+    chain.ok(1, at, &good);
 }
 
 fn ed25519(name: &str) -> ed25519_dalek::SigningKey {
@@ -517,20 +599,7 @@ fn device_messages_of_another_chain_are_refused_for_every_kind_of_key() {
         };
         let mut domain = chain.domain("SensorRegistry");
         domain.chain_id = Some(U256::from(CHAIN_ID + 1));
-        let hash = message.eip712_signing_hash(&domain);
-        call.deviceSig = match kind {
-            DeviceKey::Account => sign(&key("device"), &domain, &message),
-            DeviceKey::Ed25519 => {
-                let signature = ed25519("device").sign(hash.as_slice());
-                signature.to_bytes().to_vec().into()
-            }
-            DeviceKey::P256 => {
-                let signature: p256::ecdsa::Signature = p256("device")
-                    .sign_prehash(hash.as_slice())
-                    .expect("a hash of 32 bytes");
-                signature.to_bytes().to_vec().into()
-            }
-        };
+        call.deviceSig = kind.sign_for(&domain, "device", &message);
         let at = chain.at.sensor_registry;
         chain.fails::<SensorRegistry::BadDeviceKey>(1, at, &call);
     }

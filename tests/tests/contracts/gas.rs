@@ -638,7 +638,7 @@ fn first_memberships_and_reports_of_refusal_stay_below_their_ceilings() {
     table.add(&scene.chain, "join, first", 8, at, &accept, 90_000);
     let first = scene.call(&scene.denied(1), 2, None);
     // Its first number begins a word that 255 others share.
-    table.add(&scene.chain, "reportDenied, first", 9, at, &first, 140_000);
+    table.add(&scene.chain, "reportDenied, first", 9, at, &first, 125_000);
     scene.chain.ok(9, at, &first);
     scene.chain.warp(3_600);
     let report = scene.call(&scene.denied(2), 2, None);

@@ -402,11 +402,14 @@ fn execute<D: Database<Error: core::fmt::Debug>>(
     if gas_limit == GENESIS_GAS {
         config.tx_gas_limit_cap = Some(GENESIS_GAS);
     }
+    // A block per second.
+    let number = U256::from(1 + time.saturating_sub(GENESIS_TIME));
     let time = U256::from(time);
     let context = Context::mainnet()
         .with_db(db)
         .with_cfg(config)
         .modify_block_chained(|block| {
+            block.number = number;
             block.timestamp = time;
             block.gas_limit = gas_limit.max(2 * GAS_LIMIT);
         });

@@ -8,6 +8,7 @@ use crate::{
     harness::{Chain, TOKEN, key, node_key, org, seconds, sign, user},
     incident::{CONFIRMED, alert, evaluation, impact},
     permissioning::{activate, admission, propose, set_node},
+    private_groups::{attested, key_of, registered},
     sealed::dataset,
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -26,6 +27,7 @@ use medina_contracts::{
     incident_registry::IncidentRegistry,
     medina_token::MedinaToken,
     permissioning::Permissioning,
+    private_groups::PrivateGroups,
     sealed_delivery::SealedDelivery,
     sensor_registry::SensorRegistry,
     sla_registry::{ISlaRegistry, SlaRegistry},
@@ -1228,6 +1230,63 @@ impl Matrix {
         self.row_in(s, scene, &SealedDelivery::settleCall { order }, ALL);
     }
 
+    fn private_groups(&mut self) {
+        let p = "PrivateGroups";
+        let at = self.chain.at.private_groups;
+        let mut scene = self.chain.clone();
+        let register = registered(&scene, org(A), A, OPERATOR);
+        self.row(p, &register, &[ADMIN_A]);
+        for (admin, home) in [(ADMIN_A, A), (ADMIN_B, B), (OPERATOR, OPERATOR)] {
+            let register = registered(&scene, org(home), home, OPERATOR);
+            scene.ok(admin, at, &register);
+        }
+        let publish = key_of(&scene, org(A), A, 1, scene.time);
+        self.row_in(p, scene.clone(), &publish, ALL);
+        let id = keccak256("group");
+        let create = PrivateGroups::createGroupCall {
+            id,
+            name: B256::ZERO,
+            orgs: vec![org(A), org(B)],
+            mode: 0,
+            mandatory: Vec::new(),
+            quorum: 0,
+            attestEvery: 0,
+        };
+        self.row_in(p, scene.clone(), &create, OF_BOTH);
+        scene.ok(A, at, &create);
+        let third = org(OPERATOR);
+        let propose = PrivateGroups::proposeMemberCall { id, org: third };
+        self.row_in(
+            p,
+            scene.clone(),
+            &propose,
+            &[ADMIN_A, A, B, ADMIN_B, OPERATOR],
+        );
+        let remove = PrivateGroups::proposeRemovalCall { id, org: org(B) };
+        self.row_in(p, scene.clone(), &remove, OF_BOTH);
+        let leave = PrivateGroups::leaveGroupCall { id };
+        self.row_in(p, scene.clone(), &leave, OF_BOTH);
+        let digest = keccak256("digest");
+        let skip = PrivateGroups::skipCall { id, digest };
+        self.row_in(p, scene.clone(), &skip, OF_BOTH);
+        let (height, root) = (1, keccak256("root"));
+        let anchor = PrivateGroups::anchorCall { id, height, root };
+        self.row_in(p, scene.clone(), &anchor, OF_BOTH);
+        let anchor_for = attested(id, org(A), A, height, root);
+        self.row_in(p, scene.clone(), &anchor_for, ALL);
+        let erased = PrivateGroups::reportErasedCall {
+            id,
+            digest,
+            receiptsHash: B256::ZERO,
+        };
+        self.row_in(p, scene.clone(), &erased, OF_BOTH);
+        scene.ok(OPERATOR, at, &propose);
+        let vote = PrivateGroups::voteCall { id, org: third };
+        self.row_in(p, scene, &vote, OF_BOTH);
+        let authority = at;
+        self.row(p, &PrivateGroups::initializeCall { authority }, NOBODY);
+    }
+
     /// Of every module behind a proxy: the same code once more.
     fn upgrades(&mut self) {
         let modules = [
@@ -1241,6 +1300,7 @@ impl Matrix {
             ("ConsentAndAccess", 21),
             ("SlaRegistry", 23),
             ("IncidentRegistry", 25),
+            ("PrivateGroups", 30),
         ];
         for (contract, nonce) in modules {
             let upgrade = Identity::upgradeToAndCallCall {
@@ -1350,6 +1410,7 @@ fn matrix() -> Matrix {
     matrix.consent();
     matrix.incidents();
     matrix.sealed();
+    matrix.private_groups();
     matrix.upgrades();
     matrix
 }

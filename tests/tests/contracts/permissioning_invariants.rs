@@ -1,8 +1,9 @@
 //! Permissioning under random actors: eight accounts of eight organisations, ballots of every kind, votes,
-//! activations, blacklisting, recovery, organisations that fall asleep, time that jumps; most calls are refused.
+//! activations, blacklisting, recovery, organisations that fall asleep, time that jumps, upgrades; most calls are refused.
 //! After each one the rules of the specification must hold.
 
 use crate::{
+    actors::{Module, upgrade},
     harness::{Chain, VALIDATORS, node_key, org},
     permissioning::{access, account, activate, admission, recovery, removal, set_node},
 };
@@ -355,10 +356,14 @@ fn rules_hold_after_everything_that_anybody_does() {
     let (mut grown, mut shrunk, mut executed) = (0, 0, 0);
     for _ in 0..24 {
         let mut world = World::new();
-        for _ in 0..400 {
+        for step in 0..400 {
             let (actor, action) = action().new_tree(&mut runner).unwrap().current();
             world.act(actor, &action);
             world.check();
+            if step % 80 == 79 {
+                upgrade(&mut world.chain, Module::Permissioning);
+                world.check();
+            }
         }
         grown += world.grown;
         shrunk += world.shrunk;

@@ -332,6 +332,7 @@ fn command(folder: &Path, line: &str) -> Command {
         .current_dir(folder)
         .env("MEDINA_MNEMONIC", TEST_MNEMONIC)
         .env("MEDINA_LOG", "warn")
+        .env("MEDINA_DOCUMENT_KEY", folder.join("document.key"))
         .stdin(Stdio::null());
     command
 }

@@ -28,8 +28,8 @@ fn main() -> ExitCode {
             Outcome::Skipped(cause) if arguments.verbose => {
                 println!("skipped {file} {name}: {cause}");
             }
-            Outcome::Passed { .. } if arguments.verbose => println!("passed {file} {name}"),
-            Outcome::Skipped(_) | Outcome::Passed { .. } => {}
+            Outcome::Passed(_) if arguments.verbose => println!("passed {file} {name}"),
+            Outcome::Skipped(_) | Outcome::Passed(_) => {}
         }
     });
     match result {

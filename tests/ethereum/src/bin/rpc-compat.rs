@@ -52,8 +52,8 @@ async fn main() -> ExitCode {
         match &report.outcome {
             Outcome::Failed(reason) => println!("FAILED {file}: {reason}"),
             Outcome::Skipped(cause) => println!("skipped {file}: {cause}"),
-            Outcome::Passed { .. } if arguments.verbose => println!("passed {file}"),
-            Outcome::Passed { .. } => {}
+            Outcome::Passed(_) if arguments.verbose => println!("passed {file}"),
+            Outcome::Passed(_) => {}
         }
     })
     .await;

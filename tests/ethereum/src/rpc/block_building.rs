@@ -91,7 +91,7 @@ fn decode(bytes: &Bytes) -> Result<Arc<RecoveredTransaction>, Refusal> {
 /// The header before its execution.
 fn header(chain: &RpcChain, head: &Head, attributes: &Attributes, extra_data: Bytes) -> Header {
     let (parent, timestamp) = (&head.header, attributes.timestamp.to());
-    let rules = chain.spec.forks.at(timestamp);
+    let rules = chain.spec.forks.at_block(head.height.next().0, timestamp);
     let has = |fork: Fork| rules.fork >= fork;
     let base_fee = next_base_fee(&chain.spec, parent);
     let excess = rules.blobs.next_block_excess_blob_gas_osaka(

@@ -8,7 +8,7 @@ use super::{
     node::RpcNode,
     places::RpcFiles,
 };
-use crate::{OpenRpc, Outcome, Summary};
+use crate::{OpenRpc, Outcome, Reasons, Summary};
 use medina_rpc::{RpcConfig, RpcServerHandle, start};
 use serde_json::{Value, json};
 use std::{
@@ -131,9 +131,7 @@ impl Runner {
                 return Outcome::Failed(format!("request {number}: {reason}"));
             }
         }
-        Outcome::Passed {
-            unknown_reasons: Vec::new(),
-        }
+        Outcome::Passed(Reasons::default())
     }
 
     async fn exchange(
