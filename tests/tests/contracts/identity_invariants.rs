@@ -222,7 +222,7 @@ impl World {
                 let holder = self.get(user_id).account;
                 let own = (0..ACCOUNTS).find(|index| self.account(*index) == holder);
                 // Half of the time the holder.
-                let actor = own.filter(|_| actor % 2 == 0).unwrap_or(actor);
+                let actor = own.filter(|_| actor.is_multiple_of(2)).unwrap_or(actor);
                 if self.send(actor, &eraseCall { userId: user_id }) {
                     self.erased.insert(user_id);
                 }
@@ -313,7 +313,7 @@ impl World {
             deadline: message.deadline,
             nextSig: sign(&self.keys[next], &self.chain.domain("Identity"), &message),
         };
-        let actor = own.filter(|_| actor % 2 == 0).unwrap_or(actor);
+        let actor = own.filter(|_| actor.is_multiple_of(2)).unwrap_or(actor);
         self.send(actor, &call);
     }
 
