@@ -6,7 +6,9 @@
 //! table file or a backup opens no more.
 //!
 //! The store says which version of a bucket's key its rows use; it is raised in the same batch
-//! that moves the rows. Files of other versions are the traces of a stop half-way.
+//! that moves the rows. Files of other versions are the traces of a stop half-way. A bucket with
+//! rows and no file is refused at the start: a new key in its place would look healthy and open
+//! nothing.
 
 use crate::secret::{self, Secret};
 use crate::{EnclaveError, key_files};
@@ -26,7 +28,7 @@ const DOMAIN: &[u8] = b"medina.private.wrapped-key.v1";
 const NONCE_BYTES: usize = 24;
 const WRAPPED_BYTES: usize = 4 + NONCE_BYTES + 48;
 /// The version of a bucket's key of which the store says nothing yet.
-const FIRST_VERSION: KeyVersion = 1;
+pub(crate) const FIRST_VERSION: KeyVersion = 1;
 
 /// Version of a bucket's key.
 pub(crate) type KeyVersion = u32;
@@ -47,7 +49,8 @@ pub(crate) struct KeyEncryptionKeys {
 }
 
 impl KeyEncryptionKeys {
-    /// Opens the folder; `current` says which version the store's rows use.
+    /// Opens the folder; `current` says which version a bucket's rows in the store use, none
+    /// where it has no rows.
     pub(crate) fn open(
         folder: &Path,
         current: impl Fn(u16) -> Result<Option<KeyVersion>, EnclaveError>,
@@ -61,9 +64,14 @@ impl KeyEncryptionKeys {
             files.entry(bucket).or_default().push(version);
         }
         let mut keys = BTreeMap::new();
-        for (bucket, versions) in files {
-            let kept = settle(folder, bucket, &versions, current(bucket)?)?;
-            keys.insert(bucket, kept);
+        for bucket in 0..=GROUP_BUCKET {
+            match (files.get(&bucket), current(bucket)?) {
+                (Some(versions), current) => {
+                    keys.insert(bucket, settle(folder, bucket, versions, current)?);
+                }
+                (None, Some(current)) => return Err(lost(folder, bucket, current)),
+                (None, None) => {}
+            }
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -90,6 +98,11 @@ impl KeyEncryptionKeys {
         wrapped: &[u8],
     ) -> Result<Secret, EnclaveError> {
         self.current(bucket)?.unwrap(row, wrapped)
+    }
+
+    /// What rows of a bucket that are read from now on must be [since](Present::opens) to open.
+    pub(crate) fn present(&self, bucket: u16) -> Present {
+        Present(self.lock().get(&bucket).map(|key| key.version))
     }
 
     /// A new key for a bucket, on the disk but not in use before [`Self::finish`].
@@ -136,6 +149,24 @@ impl KeyEncryptionKeys {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u16, BucketKey>> {
         self.keys.lock()
+    }
+}
+
+/// The version of a bucket's key, taken before its rows are read.
+///
+/// Rows move before the key changes: one that is read later is of this version or of a newer one.
+/// An older one is of an older copy of the store, and nothing opens it any more.
+#[derive(Clone, Copy)]
+pub(crate) struct Present(Option<KeyVersion>);
+
+impl Present {
+    /// Whether the key of a row opens.
+    pub(crate) fn opens(self, wrapped: &[u8]) -> bool {
+        let version = wrapped
+            .first_chunk()
+            .copied()
+            .map(KeyVersion::from_be_bytes);
+        version >= self.0
     }
 }
 
@@ -238,9 +269,9 @@ fn create(folder: &Path, bucket: u16, version: KeyVersion) -> Result<BucketKey, 
 /// Which of a bucket's files is kept after a start; the others are destroyed.
 ///
 /// The one the store names: newer ones were made for a change that never happened, older ones
-/// should have been destroyed after it. If the store's one is not here, the store is older than
-/// the keys (someone put an old copy in place): its rows are lost on purpose, the newest key is
-/// kept for new rows.
+/// should have been destroyed after it. If the store's one is not here and there is a newer one,
+/// the store is older than the keys (someone put an old copy in place): its rows are lost on
+/// purpose, the newest key is kept for new rows. With older ones only, it was lost.
 fn settle(
     folder: &Path,
     bucket: u16,
@@ -249,6 +280,9 @@ fn settle(
 ) -> Result<BucketKey, EnclaveError> {
     let newest = versions.iter().copied().max().expect("a bucket has a file");
     let named = current.unwrap_or(FIRST_VERSION);
+    if newest < named {
+        return Err(lost(folder, bucket, named));
+    }
     let kept = if versions.contains(&named) {
         named
     } else {
@@ -261,12 +295,71 @@ fn settle(
     Ok(BucketKey { version: kept, key })
 }
 
+/// A key that rows need is not here.
+fn lost(folder: &Path, bucket: u16, version: KeyVersion) -> EnclaveError {
+    EnclaveError::key_file(
+        &path(folder, bucket, version),
+        "missing, and the store has keys that only it opens: put it back, or mount the medium on \
+         which the secrets lie; if it is gone for good, move the folder payload-keys away, and \
+         payloads and groups' secrets are asked of the other members again",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Keys of a store with rows in bucket 7.
+    fn try_open(
+        folder: &Path,
+        current: Option<KeyVersion>,
+    ) -> Result<KeyEncryptionKeys, EnclaveError> {
+        KeyEncryptionKeys::open(folder, |bucket| Ok(current.filter(|_| bucket == 7)))
+    }
+
     fn open(folder: &Path, current: Option<KeyVersion>) -> KeyEncryptionKeys {
-        KeyEncryptionKeys::open(folder, |_| Ok(current)).expect("opens")
+        try_open(folder, current).expect("opens")
+    }
+
+    #[test]
+    fn bucket_with_rows_and_without_their_key_or_a_newer_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        for version in [FIRST_VERSION, 2] {
+            let refused = try_open(&keys, Some(version)).err().unwrap().to_string();
+            assert!(
+                refused.contains(&format!("007-{version}: missing")),
+                "{refused}"
+            );
+            assert!(key_files::names(&keys).unwrap().is_empty());
+        }
+        open(&keys, None)
+            .wrap(7, b"row", &secret::random().unwrap())
+            .unwrap();
+        assert!(
+            try_open(&keys, Some(2)).is_err(),
+            "an older one does not do"
+        );
+        assert!(path(&keys, 7, 1).exists());
+        open(&keys, Some(1));
+    }
+
+    #[test]
+    fn only_rows_under_the_present_key_count_as_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = open(&folder.path().join("keys"), None);
+        let wrapped = keys.wrap(7, b"row", &secret::random().unwrap()).unwrap();
+        let before = keys.present(7);
+        assert!(before.opens(&wrapped));
+        let rotation = keys.begin(7).unwrap();
+        let moved = rotation.move_over(b"row", &wrapped).unwrap().unwrap();
+        // While the key changes, a row opens before and after it has moved.
+        let during = keys.present(7);
+        assert!(during.opens(&wrapped) && during.opens(&moved));
+        keys.finish(rotation).unwrap();
+        assert!(before.opens(&moved) && keys.present(7).opens(&moved));
+        assert!(!keys.present(7).opens(&wrapped));
+        assert!(!keys.present(7).opens(b"cut"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Every bound of the enclave: name, unit, reason. What happens at a bound is said beside it.
 
+use medina_types::limits::PRIVATE_TRANSACTION_BYTES_MAX;
 use std::time::Duration;
 
-/// Bytes of one private payload; a larger one is refused with an error.
-pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of one private payload; a larger one is refused with an error. It is an encoded private
+/// transaction with as much data as one may carry.
+pub const PAYLOAD_BYTES_MAX: usize = PRIVATE_TRANSACTION_BYTES_MAX;
 
 /// Parties that one envelope names, the sender included; as many as a group may have.
 pub const RECIPIENTS_MAX: usize = 64;

@@ -547,7 +547,10 @@ fn wrong_root_after_is_the_same_no_op_for_all_members_and_the_group_goes_on() {
     let world = World::new();
     let executor = world.executor_of(rules(PrivacyMode::Validated));
     let (other, _folder) = world.another_node();
-    let (store, other) = (world.store(), other.create(GROUP).unwrap());
+    let store = world.store();
+    let other = other
+        .get_or_create(GROUP, Position::start_of(Height(1)))
+        .unwrap();
     let preview = |inner: &Inner| {
         let head = world.chain.head();
         let public = world.chain.store.state();

@@ -457,7 +457,7 @@ fn snapshot_comes_in_bounded_pieces_that_must_go_on() {
 }
 
 /// Sets slots 1 to n, the first word of the input, to its second word.
-const ROW: [u8; 17] = alloy_primitives::hex!("5f355b602035815560019003806002570000");
+const ROW: [u8; 18] = alloy_primitives::hex!("5f355b602035815560019003806002570000");
 
 #[test]
 fn long_row_of_cleared_slots_is_passed_in_pieces_without_content() {

@@ -1,8 +1,10 @@
 //! Bounded threads for work that blocks: disk reads and EVM runs.
 //!
-//! Five lanes. Reads are short and many; EVM runs and scans over many blocks are
-//! long and few; traces are longest, take the most memory and are fewest. A full lane makes callers wait, a full waiting room turns them
-//! away, and neither touches another lane or the event loop.
+//! Six lanes. Reads are short and many; EVM runs and scans over many blocks are
+//! long and few; traces are longest, take the most memory and are fewest. What asks for private state
+//! may have to wait for the enclave, and does so apart from all others. A full lane
+//! makes callers wait, a full waiting room turns them away, and neither touches
+//! another lane or the event loop.
 
 use jsonrpsee::types::ErrorObjectOwned;
 use medina_types::limits;
@@ -13,6 +15,9 @@ use crate::errors;
 
 /// Transactions that are checked at once for each processor: they compute alone.
 const SUBMISSIONS_PER_PROCESSOR: usize = 2;
+
+/// Private requests at work at once: each may hold its thread until the enclave answers.
+const PRIVATE_PLACES: usize = 8;
 
 /// Which kind of work a method is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub(crate) enum Lane {
     Trace,
     /// A transaction that the pool checks.
     Submit,
+    /// Private state or payloads: the enclave may not answer for long.
+    Private,
 }
 
 /// A place in a lane, held until it is dropped.
@@ -61,6 +68,7 @@ pub(crate) struct Workers {
     scan: Places,
     trace: Places,
     submit: Places,
+    private: Places,
 }
 
 impl Workers {
@@ -75,6 +83,7 @@ impl Workers {
             scan: Places::new(few),
             trace: Places::new(few.div_ceil(2)),
             submit: Places::new(few * SUBMISSIONS_PER_PROCESSOR),
+            private: Places::new(PRIVATE_PLACES),
         }
     }
 
@@ -96,6 +105,7 @@ impl Workers {
             Lane::Scan => &self.scan,
             Lane::Trace => &self.trace,
             Lane::Submit => &self.submit,
+            Lane::Private => &self.private,
         };
         let waiting = places.waiting.clone().try_acquire_owned();
         let waiting = waiting.map_err(|_| errors::busy())?;
@@ -150,6 +160,31 @@ mod tests {
         assert_eq!(workers.run(Lane::Read, || Ok(7)).await, Ok(7));
         release.send(()).unwrap();
         assert_eq!(slow.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn enclave_that_hangs_does_not_stop_public_reads() {
+        let workers = Workers::new(1);
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = Arc::new(std::sync::Mutex::new(blocked));
+        let asked: Vec<_> = (0..200)
+            .map(|_| {
+                let (workers, blocked) = (workers.clone(), blocked.clone());
+                let wait = move || {
+                    let blocked = blocked.lock().map_err(|_| errors::busy())?;
+                    blocked.recv().map_err(|_| errors::busy())
+                };
+                tokio::spawn(async move { workers.run(Lane::Private, wait).await })
+            })
+            .collect();
+        while workers.private.working.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(workers.run(Lane::Read, || Ok(7)).await, Ok(7));
+        drop(release);
+        for one in asked {
+            assert!(one.await.unwrap().is_err());
+        }
     }
 
     #[tokio::test]

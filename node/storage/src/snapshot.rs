@@ -22,12 +22,15 @@ use std::collections::BTreeMap;
 const ACCOUNT_BYTES: usize = 96;
 /// Bytes of a slot in a piece.
 const SLOT_BYTES: usize = 64;
-/// Slots that are looked at for one piece though they were zero at its block: so
-/// many deleted ones in a row, and the piece ends early.
+/// Accounts and slots that are looked at for one piece, also where they were gone at its
+/// block: so many deleted ones in a row, and the piece ends early, with nothing in it
+/// perhaps. A smaller piece looks at no more of them than it may have bytes.
 const LOOKED_AT_MAX: usize = 200_000;
+/// What every piece looks at, however small: an account and one of its slots.
+const LOOKED_AT_MIN: usize = 2;
 
-/// Where the next piece begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+/// Where the next piece begins. Cursors are in the order of the walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct SnapshotCursor {
     address: [u8; 20],
     /// The first slot that was not sent; the account itself was.
@@ -107,6 +110,34 @@ impl SnapshotAccount {
 }
 
 impl SnapshotChunk {
+    /// Checks that the piece lies between the cursor it was asked with and the one that
+    /// it names, which is further on: a walk gets somewhere with each piece, also where
+    /// there is nothing in it, and never comes back.
+    ///
+    /// # Errors
+    /// [`StorageError::MalformedSnapshot`].
+    pub fn check_place(&self, from: Option<&SnapshotCursor>) -> Result<(), StorageError> {
+        if self.next.is_some() && self.next.as_ref() <= from {
+            return Err(malformed("a piece that goes no further".to_owned()));
+        }
+        let first = self.accounts.first();
+        let is_early = first.zip(from).is_some_and(|(account, from)| {
+            let slot = account.slots.first().map(|(slot, _)| *slot);
+            let is_before = slot.is_some() && slot < from.slot;
+            account.address < from.address || (account.address == from.address && is_before)
+        });
+        let last = self.accounts.last();
+        let is_late = last.zip(self.next.as_ref()).is_some_and(|(account, next)| {
+            let slot = account.slots.last().map(|(slot, _)| *slot);
+            let is_behind = next.slot.is_none() || slot >= next.slot;
+            account.address > next.address || (account.address == next.address && is_behind)
+        });
+        if is_early || is_late {
+            return Err(malformed("a piece that is not where it says".to_owned()));
+        }
+        Ok(())
+    }
+
     /// The changes that bring this piece onto the pieces before, `state` being the
     /// state after those.
     ///
@@ -138,11 +169,16 @@ impl SnapshotChunk {
                 let code = Bytes::copy_from_slice(code);
                 changes.codes.insert(after.code_hash, code);
             }
+            let storage = slots_on(account, before.is_some().then_some(state))?;
+            // It goes on, and nothing but deleted slots lay there.
+            if before.is_some() && storage.is_empty() {
+                continue;
+            }
             let change = AccountChange {
                 before,
                 after: Some(after),
                 storage_wiped: false,
-                storage: slots_on(account, before.is_some().then_some(state))?,
+                storage,
             };
             changes.accounts.insert(address, change);
         }
@@ -200,6 +236,7 @@ impl Store {
             chunk: SnapshotChunk::default(),
             bytes_left: bytes_max.max(1),
             looked_at: 0,
+            looked_at_max: bytes_max.clamp(LOOKED_AT_MIN, LOOKED_AT_MAX),
         };
         walk.run(from)?;
         Ok(walk.chunk)
@@ -241,6 +278,7 @@ struct Walk<'a> {
     chunk: SnapshotChunk,
     bytes_left: usize,
     looked_at: usize,
+    looked_at_max: usize,
 }
 
 impl Walk<'_> {
@@ -269,7 +307,7 @@ impl Walk<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes_left == 0 || self.looked_at >= LOOKED_AT_MAX
+        self.bytes_left == 0 || self.looked_at >= self.looked_at_max
     }
 
     /// Puts an account and its slots into the piece; false when the piece is full.

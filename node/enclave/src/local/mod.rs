@@ -22,7 +22,7 @@ mod raw;
 mod tests;
 
 use crate::audit_log::AuditLog;
-use crate::key_encryption::{BUCKETS, KeyEncryptionKeys};
+use crate::key_encryption::{BUCKETS, FIRST_VERSION, KeyEncryptionKeys, KeyVersion};
 use crate::store::{Database, KeyTable, PayloadTable};
 use crate::{
     Accepted, AuditAction, AuditEntry, AuditHead, Caller, Certificate, Digest, Enclave,
@@ -93,9 +93,8 @@ impl LocalEnclave {
         key_files::private_folder(&secrets)?;
         let payloads = Database::open(&config.folder.join("payloads"))?;
         let keys = Database::open(&config.folder.join("payload-keys"))?;
-        let key_encryption = KeyEncryptionKeys::open(&secrets.join("buckets"), |bucket| {
-            keys.read(KeyTable::Buckets, &bucket.to_be_bytes())
-        })?;
+        let key_encryption =
+            KeyEncryptionKeys::open(&secrets.join("buckets"), |bucket| version_in(&keys, bucket))?;
         let group_secrets = GroupSecrets::load(&keys, &key_encryption)?;
         let enclave = Self {
             parties: Parties::open(&secrets.join("parties"))?,
@@ -153,6 +152,25 @@ impl LocalEnclave {
             } => Ok(attestation_hash(chain_id, group, height, root)),
         }
     }
+}
+
+/// The version of a bucket's key that its rows use; none where nothing was ever put there.
+fn version_in(keys: &Database<KeyTable>, bucket: u16) -> Result<Option<KeyVersion>, EnclaveError> {
+    let named = keys.read(KeyTable::Buckets, &bucket.to_be_bytes())?;
+    if named.is_some() {
+        return Ok(named);
+    }
+    let has_rows = |table, prefix: &[u8]| {
+        let row = keys.with_prefix(table, prefix).next().transpose();
+        row.map(|row| row.is_some())
+    };
+    let is_used = match u8::try_from(bucket) {
+        Ok(bucket) => {
+            has_rows(KeyTable::Payloads, &[bucket])? || has_rows(KeyTable::Raw, &[bucket])?
+        }
+        Err(_) => has_rows(KeyTable::GroupSecrets, &[])?,
+    };
+    Ok(is_used.then_some(FIRST_VERSION))
 }
 
 /// Refuses texts beyond their bound.

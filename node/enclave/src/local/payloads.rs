@@ -216,7 +216,7 @@ impl LocalEnclave {
         let _locks = self.read_buckets(digest, None);
         self.refuse_erased(digest, None)?;
         let row = key_row(&digest.0, party);
-        let Some(wrapped) = self.keys.get(KeyTable::Payloads, &row)? else {
+        let Some(wrapped) = self.key_that_opens(KeyTable::Payloads, &row)? else {
             return Err(self.why_no_key(digest, party)?);
         };
         let key = self
@@ -249,22 +249,37 @@ impl LocalEnclave {
         self.payloads.read(PayloadTable::Envelopes, &digest.0)
     }
 
-    /// Our parties that have a key to a payload.
+    /// Our parties that have a key to a payload which opens.
     pub(super) fn holders(&self, digest: &Digest) -> Result<Vec<PartyId>, EnclaveError> {
-        let rows = self.keys.with_prefix(KeyTable::Payloads, &digest.0);
-        rows.map(|row| {
-            let (row, _) = row?;
+        let present = self.key_encryption.present(bucket_of(&digest.0));
+        let mut holders = Vec::new();
+        for row in self.keys.with_prefix(KeyTable::Payloads, &digest.0) {
+            let (row, wrapped) = row?;
             let party = row.last_chunk().ok_or_else(|| {
                 EnclaveError::Store("a row of payload_keys has a short key".into())
             })?;
-            Ok(PartyId(*party))
-        })
-        .collect()
+            if present.opens(&wrapped) {
+                holders.push(PartyId(*party));
+            }
+        }
+        Ok(holders)
     }
 
     fn holds_key(&self, digest: &Digest, party: &PartyId) -> Result<bool, EnclaveError> {
-        self.keys
-            .has(KeyTable::Payloads, &key_row(&digest.0, party))
+        let row = key_row(&digest.0, party);
+        Ok(self.key_that_opens(KeyTable::Payloads, &row)?.is_some())
+    }
+
+    /// The wrapped key in a row, unless it lies under a key of its bucket that was destroyed:
+    /// such a payload is not held here, and another holder may send it again.
+    pub(super) fn key_that_opens(
+        &self,
+        table: KeyTable,
+        row: &[u8],
+    ) -> Result<Option<Vec<u8>>, EnclaveError> {
+        let present = self.key_encryption.present(bucket_of(row));
+        let wrapped = self.keys.get(table, row)?;
+        Ok(wrapped.filter(|wrapped| present.opens(wrapped)))
     }
 
     pub(super) fn tombstone(&self, digest: &Digest) -> Result<Option<Tombstone>, EnclaveError> {

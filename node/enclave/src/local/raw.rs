@@ -106,7 +106,9 @@ impl LocalEnclave {
         let _lock = self.buckets[usize::from(bucket)].read();
         let unknown = || EnclaveError::UnknownHandle(*handle);
         let row = key_row(&handle.0, party);
-        let wrapped = self.keys.get(KeyTable::Raw, &row)?.ok_or_else(unknown)?;
+        let wrapped = self
+            .key_that_opens(KeyTable::Raw, &row)?
+            .ok_or_else(unknown)?;
         let stored: StoredRaw = self
             .payloads
             .read(PayloadTable::Raw, &handle.0)?

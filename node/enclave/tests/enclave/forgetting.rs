@@ -205,6 +205,38 @@ fn lost_key_file_is_named_at_the_start_and_no_new_one_takes_its_place() {
     pair.bob().open(&caller(), &other, &pair.bob).unwrap();
 }
 
+/// The way out that the message names: members have the payload, and its erasures stay known.
+#[test]
+fn after_the_loss_of_a_key_file_payloads_are_taken_in_again() {
+    let mut pair = Pair::new(Place::Local);
+    let (envelope, erased) = (pair.seal(SECRET), pair.seal(b"erased"));
+    let digest = envelope.digest();
+    for one in [&envelope, &erased] {
+        pair.bob().accept(&caller(), one).unwrap();
+    }
+    pair.bob()
+        .erase(&caller(), &erased.digest(), &pair.bob, "")
+        .unwrap();
+    let folder = pair.bob_host.folder();
+    pair.bob_host.stop();
+    let file = format!("secrets/buckets/{:03x}-", digest.0[0]);
+    let version = if digest.0[0] == erased.digest().0[0] {
+        2
+    } else {
+        1
+    };
+    fs::remove_file(folder.join(format!("{file}{version}"))).unwrap();
+    assert!(LocalEnclave::open(pair.bob_host.config()).is_err());
+    fs::rename(folder.join("payload-keys"), folder.join("aside")).unwrap();
+    pair.bob_host.start();
+    assert_eq!(pair.bob().status(&digest).unwrap(), PayloadStatus::Missing);
+    assert!(pair.bob().accept(&caller(), &envelope).unwrap().is_new);
+    let opened = pair.bob().open(&caller(), &digest, &pair.bob).unwrap();
+    assert_eq!(opened.as_slice(), SECRET);
+    let back = pair.bob().accept(&caller(), &erased);
+    assert_eq!(back, Err(EnclaveError::Erased(erased.digest())));
+}
+
 /// Another payload in the bucket of one.
 fn same_bucket(pair: &Pair, digest: &Digest) -> Digest {
     let sealed = || pair.seal(b"a neighbour");

@@ -58,17 +58,6 @@ pub enum PrivateError {
         /// What is done already, or was given before.
         after: Position,
     },
-    /// Validated mode: a transaction leads elsewhere than its envelope says. Nothing
-    /// was written; the group stops here.
-    #[error("envelope {digest} names the root {claimed}, it leads to {found}")]
-    Diverged {
-        /// The envelope.
-        digest: B256,
-        /// The root that it names.
-        claimed: B256,
-        /// The root that it leads to.
-        found: B256,
-    },
     /// More items than one block is executed with at once.
     #[error("{got} private items, limit {max}")]
     TooManyItems {

@@ -63,16 +63,6 @@ pub struct ExecutedItems {
     pub root: StateRootUpdate,
 }
 
-impl ExecutedItems {
-    /// The item that leads elsewhere than its envelope says, which stops a group.
-    #[must_use]
-    pub fn divergence(&self) -> Option<&PrivateReceipt> {
-        let diverged =
-            |receipt: &&PrivateReceipt| matches!(receipt.status, PrivateStatus::Diverged { .. });
-        self.receipts.iter().find(diverged)
-    }
-}
-
 /// What a private transaction would come to.
 #[derive(Clone, Debug)]
 pub struct Preview {

@@ -12,7 +12,7 @@
 //! no hash behind to guess it from.
 
 use super::{
-    Below, Position, PrivateError, PrivateExecutor, PrivateItem, PrivateReceipt, PrivateStatus,
+    Below, Position, PrivateError, PrivateExecutor, PrivateItem, PrivateReceipt,
     placed::{
         POSITION_KEY, Place, creation_key, decode, details_note, digest_key, encode,
         stored_receipts,
@@ -212,8 +212,8 @@ impl GroupStore {
     /// [`limits::PRIVATE_ITEMS_PER_COMMIT_MAX`] are committed in pieces.
     ///
     /// # Errors
-    /// [`PrivateError::OutOfOrder`], [`PrivateError::Diverged`], or as
-    /// [`PrivateExecutor::execute`]; nothing of that piece is written then.
+    /// [`PrivateError::OutOfOrder`], or as [`PrivateExecutor::execute`]; nothing of that
+    /// piece is written then.
     pub fn apply(
         &self,
         executor: &PrivateExecutor,
@@ -259,9 +259,6 @@ impl GroupStore {
             environment: CallEnvironment::of_header(block.header),
         };
         let executed = executor.execute(below, items)?;
-        if let Some(receipt) = executed.divergence() {
-            return Err(diverged(receipt));
-        }
         self.commit(NewBlock {
             public: (block.height(), block.hash, block.header.timestamp),
             next,
@@ -362,18 +359,6 @@ fn check_order(block: Height, items: &[PrivateItem], next: Position) -> Result<(
         after = Position::new(block, item.index.saturating_add(1));
     }
     Ok(())
-}
-
-fn diverged(receipt: &PrivateReceipt) -> PrivateError {
-    let (claimed, found) = match &receipt.status {
-        PrivateStatus::Diverged { claimed, found } => (*claimed, *found),
-        _ => Default::default(),
-    };
-    PrivateError::Diverged {
-        digest: receipt.digest,
-        claimed: claimed.into(),
-        found: found.into(),
-    }
 }
 
 /// A group's blocks are decided by the public chain: the context that every store

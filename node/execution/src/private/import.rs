@@ -2,15 +2,13 @@
 //! beside the group's: it takes the group's place only with the promised root.
 
 use super::{GroupStore, Position, PrivateError, group_store::NewBlock};
-use alloy_primitives::{Address, B256, U256};
-use medina_storage::{Kept, SnapshotChunk, StorageError, SyncMode};
+use alloy_primitives::B256;
+use medina_storage::{Kept, SnapshotChunk, SnapshotCursor, StorageError, SyncMode};
 use medina_types::Height;
 use std::path::PathBuf;
 
 /// Entries of the history that one step of the sweep looks at.
 const SWEEP_ENTRIES: usize = 10_000;
-/// Pieces without content of one import: each stands for a long row of deleted entries.
-const EMPTY_PIECES_MAX: usize = 1_000;
 
 /// An import under way. Dropped unfinished, its folder is removed by the next one.
 #[derive(Debug)]
@@ -20,10 +18,8 @@ pub struct GroupImport {
     /// Public block whose state it is, its hash and its time.
     at: (Height, B256, u64),
     root: B256,
-    /// Last account and slot that came.
-    last: Option<(Address, Option<U256>)>,
-    /// Pieces that brought nothing.
-    empty_pieces: usize,
+    /// Where the next piece begins.
+    next: Option<SnapshotCursor>,
     is_complete: bool,
 }
 
@@ -39,8 +35,7 @@ impl GroupImport {
             folder,
             at,
             root,
-            last: None,
-            empty_pieces: 0,
+            next: None,
             is_complete: false,
         }
     }
@@ -76,26 +71,15 @@ impl GroupImport {
         })
     }
 
-    /// Every piece goes further than the one before: nobody can feed us for ever.
+    /// Every piece goes further than the one before, content or not: a long row of deleted
+    /// entries comes as pieces with nothing in them.
     fn check_progress(&mut self, chunk: &SnapshotChunk) -> Result<(), PrivateError> {
-        let malformed = |reason: &str| StorageError::MalformedSnapshot(reason.to_owned());
         if self.is_complete {
-            return Err(malformed("a piece after the last one").into());
+            let reason = "a piece after the last one".to_owned();
+            return Err(StorageError::MalformedSnapshot(reason).into());
         }
-        let ends = chunk.accounts.last().map(|account| {
-            let slot = account.slots().last().map(|(slot, _)| slot);
-            (account.address(), slot)
-        });
-        if ends > self.last {
-            self.last = ends;
-            return Ok(());
-        }
-        // Nothing but accounts and slots that are gone by now lay there.
-        self.empty_pieces += 1;
-        let is_bare = chunk.accounts.iter().all(|one| one.slots().len() == 0);
-        if !is_bare || self.empty_pieces > EMPTY_PIECES_MAX {
-            return Err(malformed("a piece that goes no further").into());
-        }
+        chunk.check_place(self.next.as_ref())?;
+        self.next = chunk.next;
         Ok(())
     }
 

@@ -31,7 +31,9 @@ pub enum PrivateStatus {
         found: [u8; 32],
     },
     /// Validated mode: it leads to another root than the envelope names. Nothing
-    /// changed; the follower stops the group.
+    /// changed, as with all members: its place decides where it leads, and the time or
+    /// the public state may be another there than where its sender tried it. The
+    /// sender's node tries again.
     Diverged {
         /// The root that was named.
         claimed: [u8; 32],
@@ -45,6 +47,12 @@ impl PrivateStatus {
     #[must_use]
     pub const fn is_executed(&self) -> bool {
         matches!(self, Self::Success | Self::Reverted | Self::Failed(_))
+    }
+
+    /// True where it did nothing but may do so elsewhere: the sender's node seals it anew.
+    #[must_use]
+    pub const fn may_be_tried_again(&self) -> bool {
+        matches!(self, Self::Stale { .. } | Self::Diverged { .. })
     }
 
     /// Why it did not succeed, for people.

@@ -312,7 +312,7 @@ where
         move |params: Params<'static>, context: Arc<Context>, extensions| async move {
             let workers = context.workers.clone();
             let who = move || Asking::of(&context, &extensions);
-            let asking = workers.run(Lane::Read, who).await?;
+            let asking = workers.run(Lane::Private, who).await?;
             let answer: T = method(asking, Arguments::of(&params)?).await?;
             let answer: Box<RawValue> = to_raw_value(&answer).map_err(fault)?;
             Ok::<_, ErrorObjectOwned>(answer)

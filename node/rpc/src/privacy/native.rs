@@ -35,14 +35,14 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     sending(registry, "priv_erase", erase)?;
     method(registry, "priv_call", Lane::Compute, call)?;
     method(registry, "priv_estimateGas", Lane::Compute, estimate_gas)?;
-    let read = Lane::Read;
+    let read = Lane::Private;
     method(registry, "priv_getTransactionReceipt", read, receipt)?;
     method(registry, "priv_getTransactionByDigest", read, transaction)?;
     method(registry, "priv_getTransactionCount", read, count)?;
     method(registry, "priv_getCode", read, code)?;
     method(registry, "priv_getStorageAt", read, storage_at)?;
     method(registry, "priv_getProof", read, proof)?;
-    method(registry, "priv_getLogs", Lane::Scan, logs)?;
+    method(registry, "priv_getLogs", read, logs)?;
     method(registry, "priv_getDeliveryStatus", read, delivery)?;
     method(registry, "priv_getGroupStatus", read, group_status)?;
     method(registry, "priv_getGroups", read, groups)?;
@@ -84,7 +84,7 @@ async fn checked_in_lane(
         let signed = checked(&asking, given)?;
         Ok((asking, signed))
     };
-    workers.run(Lane::Read, check).await
+    workers.run(Lane::Private, check).await
 }
 
 async fn send(asking: Asking, arguments: Arguments) -> Answer<Sent> {

@@ -22,7 +22,6 @@ use crate::{
         follower,
         members::blocking,
         node::{caller, groups_of, member, of_ask, of_enclave, of_seal},
-        outbox::Delivery,
         reading,
         registry::GroupRecord,
         rows::MarkerRow,
@@ -187,15 +186,14 @@ async fn deliver(
     acknowledged(shared, delivery.digest.into()).await
 }
 
-async fn acknowledged(shared: &Shared, digest: B256) -> PrivateResult<()> {
+async fn acknowledged(shared: &Arc<Shared>, digest: B256) -> PrivateResult<()> {
     let until = tokio::time::Instant::now() + DELIVERY_WAIT_MAX;
     loop {
-        // Complete deliveries are no longer in the outbox.
-        let is_met = {
-            let outbox = shared.outbox.lock();
-            outbox.get(digest).is_none_or(Delivery::is_policy_met)
-        };
-        if is_met {
+        let looked = blocking(shared, move |shared| {
+            delivery::is_acknowledged(shared, digest)
+        });
+        let given_up = |reason| PrivateError::Unavailable(format!("envelope {digest}: {reason}"));
+        if looked.await.map_err(of_ask)?.map_err(given_up)? {
             return Ok(());
         }
         if tokio::time::Instant::now() >= until {

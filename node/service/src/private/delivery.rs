@@ -13,8 +13,8 @@ use crate::private::{
 };
 use alloy_primitives::B256;
 use medina_enclave::{
-    Digest, EnclaveError, GroupId, Mode, RecipientKey, Roots, SealedSecret, SignDomain, Terms,
-    verify,
+    Digest, EnclaveError, GroupId, Mode, PayloadStatus, RecipientKey, Roots, SealedSecret,
+    SignDomain, Terms, verify,
 };
 use medina_storage::StorageError;
 use medina_types::{Marker, NodeSignature, PrivacyMode};
@@ -144,16 +144,33 @@ pub(crate) fn seal(
 /// # Errors
 /// [`SealError::Full`] or [`SealError::Storage`].
 pub(crate) fn put(shared: &Shared, delivery: Delivery) -> Result<(), SealError> {
-    shared.rows.put_delivery(&delivery, true)?;
-    let group = B256::from(delivery.group);
     {
+        // What is refused must not be on the disk: it would go out after a restart.
         let mut outbox = shared.outbox.lock();
-        let waiting = outbox.len();
-        if !outbox.add(delivery) {
-            return Err(SealError::Full(waiting));
+        if !outbox.reserve() {
+            return Err(SealError::Full(outbox.len()));
         }
     }
+    if let Err(error) = shared.rows.put_delivery(&delivery, true) {
+        shared.outbox.lock().give_back();
+        return Err(error.into());
+    }
+    let group = B256::from(delivery.group);
+    shared.outbox.lock().add(delivery);
     // Alone in the group.
+    release(shared, group)?;
+    shared.outbox_wake.notify_one();
+    Ok(())
+}
+
+/// Puts a delivery back that was in the outbox before: the bound is not for it.
+///
+/// # Errors
+/// When the disk does not take it.
+pub(crate) fn put_back(shared: &Shared, delivery: Delivery) -> Result<(), StorageError> {
+    shared.rows.put_delivery(&delivery, true)?;
+    let group = B256::from(delivery.group);
+    shared.outbox.lock().restore(delivery);
     release(shared, group)?;
     shared.outbox_wake.notify_one();
     Ok(())
@@ -260,24 +277,45 @@ async fn try_deliver(shared: &Arc<Shared>, due: Due) -> Result<(), AskError> {
             }
             Ok(())
         }
-        Answer::Erased(_) => {
-            let abandoned = shared
-                .outbox
-                .lock()
-                .abandon(due.digest, "the payload was erased");
-            if let Some(delivery) = abandoned {
-                let written = blocking(shared, move |shared| {
-                    shared.write_delivery(&delivery)?;
-                    release(shared, due.group)
-                });
-                written
-                    .await?
-                    .map_err(|error| AskError::Ours(error.to_string()))?;
-            }
-            Ok(())
-        }
-        other => Err(AskError::Wrong(format!("{other:?} to a delivery"))),
+        Answer::Erased(_) => blocking(shared, move |shared| on_erased(shared, due)).await?,
+        other => Err(AskError::Wrong(format!("{} to a delivery", other.name()))),
     }
+}
+
+/// A recipient says that it has erased the payload: it has not acknowledged it. Only
+/// what was erased here too goes to nobody.
+fn on_erased(shared: &Shared, due: Due) -> Result<(), AskError> {
+    let ours = |error: &dyn std::fmt::Display| AskError::Ours(error.to_string());
+    let status = shared.enclave.status(&Digest(due.digest.0));
+    if !matches!(status, Ok(PayloadStatus::Erased(_))) {
+        return Err(AskError::Wrong("it has erased the payload".to_owned()));
+    }
+    let reason = "the payload was erased";
+    let abandoned = shared.outbox.lock().abandon(due.digest, reason);
+    if let Some(delivery) = abandoned {
+        shared
+            .write_delivery(&delivery)
+            .map_err(|error| ours(&error))?;
+        release(shared, due.group).map_err(|error| ours(&error))?;
+    }
+    Ok(())
+}
+
+/// How far a delivery is, complete or not. Blocks.
+///
+/// # Errors
+/// Why it was given up, or when the disk cannot be read.
+pub(crate) fn is_acknowledged(shared: &Shared, digest: B256) -> Result<bool, String> {
+    let waiting = shared.outbox.lock().get(digest).cloned();
+    // Complete deliveries are on the disk only.
+    let delivery = match waiting {
+        Some(delivery) => Some(delivery),
+        None => shared
+            .rows
+            .delivery(digest)
+            .map_err(|error| error.to_string())?,
+    };
+    delivery.map_or(Ok(false), |delivery| delivery.is_acknowledged())
 }
 
 /// The envelope for one recipient, with the group's secret if it may lack that.

@@ -15,7 +15,9 @@ use crate::private::{
     shared::{OwnParty, Shared},
 };
 use alloy_primitives::B256;
-use medina_enclave::{Digest, EnclaveError, ErasureReceipt, PartyId, SignDomain, verify};
+use medina_enclave::{
+    Digest, EnclaveError, ErasureReceipt, PartyId, PayloadStatus, SignDomain, verify,
+};
 use medina_execution::{CallRequest, private::PrivateError};
 use medina_storage::StorageError;
 use medina_types::NodeSignature;
@@ -85,8 +87,69 @@ pub(crate) fn wake(shared: &Shared) {
     shared.erasing_wake.notify_one();
 }
 
-/// Forgets a payload here; `None` while it is still needed to follow the chain.
-/// Blocks.
+/// What came of a member's order.
+#[derive(Debug)]
+pub(crate) enum Carried {
+    /// It is forgotten.
+    Out(ErasureReceipt),
+    /// It is still needed to follow the chain.
+    NotYet,
+    /// The member has ordered too many of late.
+    TooMany,
+    /// Nothing here says that it is a payload of the group.
+    Unknown,
+}
+
+/// Where a digest is known from, as groups.
+#[derive(Clone, Copy, Debug, Default)]
+struct KnownIn {
+    /// The envelope that is held says so, bound by the digest.
+    held: Option<B256>,
+    /// It was erased for this group before.
+    erased: Option<B256>,
+    /// It was sent from here.
+    sent: Option<B256>,
+    /// Its first marker with a tag of the group that is asked about.
+    marked: Option<B256>,
+}
+
+impl KnownIn {
+    /// Whether the payload is one of a group: nobody's word counts, and the envelope
+    /// itself counts most.
+    fn is_of(&self, group: B256) -> bool {
+        match self.held {
+            Some(held) => held == group,
+            None => [self.erased, self.sent, self.marked].contains(&Some(group)),
+        }
+    }
+}
+
+/// Whether a digest is known to be of a group: members of other groups learn nothing of
+/// it, and have no say.
+///
+/// # Errors
+/// When the enclave does not answer, or the private database cannot be read.
+pub(crate) fn is_of_group<E>(shared: &Shared, group: B256, digest: B256) -> Result<bool, E>
+where
+    E: From<StorageError> + From<EnclaveError>,
+{
+    let held = match shared.enclave.status(&Digest(digest.0))? {
+        PayloadStatus::Held(held) => Some(B256::from(held.metadata.group.0)),
+        PayloadStatus::Erased(_) | PayloadStatus::Missing => None,
+    };
+    let erased = shared.rows.erasure(digest)?;
+    let sent = shared.rows.delivery(digest)?;
+    let marked = shared.first_place::<E>(group, digest)?;
+    let known = KnownIn {
+        held,
+        erased: erased.map(|row| B256::from(row.group)),
+        sent: sent.map(|delivery| B256::from(delivery.group)),
+        marked: marked.map(|_| group),
+    };
+    Ok(known.is_of(group))
+}
+
+/// Forgets a payload here on a member's order. Blocks.
 ///
 /// # Errors
 /// See [`EraseError`].
@@ -94,18 +157,24 @@ pub(crate) fn carry_out(
     shared: &Shared,
     group: &GroupRecord,
     order: &Order,
-) -> Result<Option<ErasureReceipt>, EraseError> {
+) -> Result<Carried, EraseError> {
     let party = shared.parties_in(group).next();
     let party = party.ok_or(EraseError::NotAMember)?;
+    if !is_of_group::<EraseError>(shared, group.id, order.digest)? {
+        return Ok(Carried::Unknown);
+    }
     if is_needed(shared, group.id, order.digest)? {
-        return Ok(None);
+        return Ok(Carried::NotYet);
+    }
+    if !shared.erasures.try_take(order.by, shared.now_ms()) {
+        return Ok(Carried::TooMany);
     }
     let receipt = forget(shared, group, party, order)?;
     if shared.rows.erasure(order.digest)?.is_none() {
         let row = row_of(order, false, true, &group.members);
         shared.rows.put_erasure(&row)?;
     }
-    Ok(Some(receipt))
+    Ok(Carried::Out(receipt))
 }
 
 /// Whether a payload's marker is on its way or not followed yet.
@@ -115,7 +184,7 @@ fn is_needed(shared: &Shared, group: B256, digest: B256) -> Result<bool, EraseEr
         let is_waiting = matches!(delivery.marker, MarkerStage::Released);
         is_waiting && delivery.sent_as.is_some()
     });
-    let place = shared.rows.place_of_digest(digest)?;
+    let place = shared.first_place::<EraseError>(group, digest)?;
     let Some(place) = place else {
         return Ok(is_on_its_way);
     };
@@ -352,7 +421,9 @@ async fn ask_holders(shared: &Arc<Shared>, mut row: ErasureRow) -> ErasureRow {
             Ok(Answer::Erased(receipt)) if is_of(&receipt, row.digest) => {
                 row.holders[index].receipt = Some(receipt);
             }
-            Ok(answer) => debug!(%org, ?answer, "a holder has not erased a payload yet"),
+            Ok(answer) => {
+                debug!(%org, answer = answer.name(), "a holder has not erased a payload yet")
+            }
             Err(error) => debug!(%org, %error, "a holder has not erased a payload yet"),
         }
     }
@@ -412,4 +483,41 @@ fn may_call(
     let state = shared.chain.store.state();
     let outcome = executor.call(&state, environment, &request);
     outcome.is_ok_and(|outcome| outcome.is_success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn member_of_another_group_cannot_erase() {
+        let (ours, theirs) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let held = KnownIn {
+            held: Some(ours),
+            ..KnownIn::default()
+        };
+        assert!(held.is_of(ours) && !held.is_of(theirs));
+        // A marker with a tag of their group does not make our envelope theirs.
+        let copied = KnownIn {
+            marked: Some(theirs),
+            ..held
+        };
+        assert!(!copied.is_of(theirs));
+        let erased = KnownIn {
+            erased: Some(ours),
+            ..KnownIn::default()
+        };
+        assert!(erased.is_of(ours) && !erased.is_of(theirs));
+    }
+
+    #[test]
+    fn digest_that_nobody_knows_is_of_no_group() {
+        let group = B256::repeat_byte(1);
+        assert!(!KnownIn::default().is_of(group));
+        let marked = KnownIn {
+            marked: Some(group),
+            ..KnownIn::default()
+        };
+        assert!(marked.is_of(group), "its marker came before the payload");
+    }
 }

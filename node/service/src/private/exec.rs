@@ -21,7 +21,8 @@ use medina_execution::{
 };
 use medina_storage::{SnapshotChunk, SnapshotCursor, StateReader, StorageError, SyncMode};
 use medina_types::{
-    Height, PrivacyMode, RecoveredBlock, RecoveredTransaction, SignedPrivateTransaction,
+    Height, MARKER_ADDRESS, PrivacyMode, RecoveredBlock, RecoveredTransaction,
+    SignedPrivateTransaction,
 };
 use std::sync::Arc;
 
@@ -152,6 +153,10 @@ fn item(
     let input = match treatment {
         Treatment::Execute => input(shared, group, placed, &marker, state_before)?,
         Treatment::Skipped => PrivateInput::Skipped,
+        Treatment::Repeated => {
+            let reason = "repeated: an earlier marker is this payload's";
+            PrivateInput::Invalid(reason.to_owned())
+        }
         // The caller settles nothing that waits.
         Treatment::Erased | Treatment::Wait | Treatment::Rebuild => PrivateInput::Erased,
     };
@@ -161,6 +166,23 @@ fn item(
         digest: placed.digest,
         input,
     })
+}
+
+/// Whether a marker was sent to the precompile, with a tag; else it is a public
+/// transaction that carries a handle.
+pub(crate) fn is_tagged(shared: &Shared, placed: &Placed) -> Result<bool, StepError> {
+    use alloy_consensus::Transaction as _;
+    let block = match shared.chain.store.block_by_number(Height(placed.height)) {
+        Ok(block) => block,
+        Err(StorageError::BlockPruned { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let index = usize::try_from(placed.index).unwrap_or(usize::MAX);
+    let transaction = block
+        .as_ref()
+        .and_then(|block| block.sealed.transactions().get(index));
+    let transaction = transaction.ok_or(StepError::Pruned(placed.height))?;
+    Ok(transaction.to() == Some(MARKER_ADDRESS))
 }
 
 /// Opens an envelope and checks what every member checks.

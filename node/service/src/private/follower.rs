@@ -12,7 +12,7 @@ use crate::private::{
     protocol::{Answer, Question},
     queue::{
         BlockTreatment, Holding, MARKERS_READ_AHEAD_MAX, OnChain, Placed, Treatment,
-        block_treatment, first_block, treatment,
+        block_treatment, first_block, repeats, treatment,
     },
     rebuilding,
     registry::GroupRecord,
@@ -22,7 +22,7 @@ use crate::private::{
 };
 use alloy_primitives::B256;
 use medina_enclave::{Digest, Envelope, GroupId, PayloadStatus};
-use medina_execution::private::{GroupStore, Position, PrivateError, PrivateReceipt};
+use medina_execution::private::{GroupStore, Position, PrivateReceipt};
 use medina_storage::SyncMode;
 use medina_types::{Height, PrivacyMode};
 use std::{
@@ -153,6 +153,7 @@ async fn try_turn(
         }
     }
     let step = {
+        let _turn = shared.executions.acquire().await;
         let _writer = group.writer.lock().await;
         let (group, record) = (group.clone(), record.clone());
         let lost = memory.erased_at.clone();
@@ -464,7 +465,10 @@ fn step(
             note_progress(group, &store)?;
             continue;
         };
-        let treated = treat(shared, record, block, erased_at)?;
+        let treated = match treat(shared, record, block, erased_at) {
+            Err(StepError::Pruned(height)) => return Ok(Step::Rebuild(height)),
+            treated => treated?,
+        };
         let markers = match block_treatment(treated) {
             BlockTreatment::Settle(markers) => markers,
             BlockTreatment::Wait(missing) => return Ok(Step::Missing(missing)),
@@ -480,34 +484,12 @@ fn step(
                 warn!(group = %group.id, height, "the public history is pruned further than this private group has come");
                 return Ok(Step::Rebuild(height));
             }
-            Err(StepError::Private(PrivateError::Diverged {
-                digest,
-                claimed,
-                found,
-            })) => {
-                return Ok(Step::Halt(Halt {
-                    member: sender_of(shared, digest),
-                    height: first.height,
-                    reason: format!(
-                        "envelope {digest} names the root {claimed}, it leads to {found}"
-                    ),
-                }));
-            }
             Err(error) => return Err(error),
         }
         metrics::counter!("medina_private_executed_total").increment(markers.len() as u64);
         note_progress(group, &store)?;
     }
     Ok(Step::More)
-}
-
-fn sender_of(shared: &Shared, digest: B256) -> B256 {
-    let status = shared.enclave.status(&Digest(digest.0));
-    let sender = match status {
-        Ok(PayloadStatus::Held(held)) => shared.known().org_of(&held.metadata.sender),
-        _ => None,
-    };
-    sender.unwrap_or_default()
 }
 
 fn note_progress(group: &Group, store: &GroupStore) -> Result<(), StepError> {
@@ -581,6 +563,11 @@ fn treat(
 ) -> Result<Vec<(Placed, Treatment)>, StepError> {
     let mut treated = Vec::with_capacity(block.len());
     for placed in block {
+        let first = shared.first_place::<StepError>(record.id, placed.digest)?;
+        if repeats(placed, first.as_ref()) && exec::is_tagged(shared, placed)? {
+            treated.push((*placed, Treatment::Repeated));
+            continue;
+        }
         let digest = Digest(placed.digest.0);
         let holding = match shared.enclave.status(&digest)? {
             PayloadStatus::Held(_) => Holding::Here,

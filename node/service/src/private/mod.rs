@@ -25,6 +25,7 @@ mod directory;
 mod erasing;
 mod exec;
 mod follower;
+mod guard;
 mod keys;
 mod members;
 mod node;

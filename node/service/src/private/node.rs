@@ -436,12 +436,12 @@ impl PrivateNode for PrivateSide {
         let digest = B256::from(delivery.digest);
         let until = tokio::time::Instant::now() + DELIVERY_WAIT_MAX;
         loop {
-            // Complete deliveries are no longer in the outbox.
-            let is_met = {
-                let outbox = shared.outbox.lock();
-                outbox.get(digest).is_none_or(Delivery::is_policy_met)
-            };
-            if is_met {
+            let looked = blocking(&shared, move |shared| {
+                delivery::is_acknowledged(shared, digest)
+            });
+            let given_up =
+                |reason| PrivateError::Unavailable(format!("envelope {digest}: {reason}"));
+            if looked.await.map_err(of_ask)?.map_err(given_up)? {
                 return Ok(Distributed {
                     digest,
                     tag: delivery.tag.into(),

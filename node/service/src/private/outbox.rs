@@ -135,6 +135,17 @@ impl Delivery {
         self.policy.is_met(acknowledged)
     }
 
+    /// Whether the members have acknowledged what the policy asks for.
+    ///
+    /// # Errors
+    /// Why it was given up: it will not come any more.
+    pub(crate) fn is_acknowledged(&self) -> Result<bool, String> {
+        match &self.marker {
+            MarkerStage::Abandoned(reason) => Err(reason.clone()),
+            _ => Ok(self.is_policy_met()),
+        }
+    }
+
     fn is_delivered(&self) -> bool {
         let mut recipients = self.recipients.values();
         recipients.all(|recipient| recipient.acknowledged_at_s.is_some())
@@ -167,6 +178,8 @@ pub(crate) struct Due {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     deliveries: BTreeMap<B256, Delivery>,
+    /// Places of deliveries that are being written.
+    reserved: usize,
     under_way: usize,
     under_way_to: BTreeMap<B256, usize>,
 }
@@ -180,14 +193,23 @@ impl Outbox {
         }
     }
 
-    /// Takes a new delivery; false at the bound.
-    pub(crate) fn add(&mut self, delivery: Delivery) -> bool {
-        if self.deliveries.len() >= DELIVERIES_MAX {
-            return false;
-        }
+    /// Keeps a place for a delivery that is written next; false at the bound.
+    pub(crate) fn reserve(&mut self) -> bool {
+        let has_place = self.deliveries.len() + self.reserved < DELIVERIES_MAX;
+        self.reserved += usize::from(has_place);
+        has_place
+    }
+
+    /// Gives a place back that was kept for what could not be written.
+    pub(crate) fn give_back(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// Takes a new delivery into the place that was kept for it.
+    pub(crate) fn add(&mut self, delivery: Delivery) {
+        self.give_back();
         self.deliveries
             .insert(B256::from(delivery.digest), delivery);
-        true
     }
 
     /// How many are not complete.
@@ -450,6 +472,30 @@ mod tests {
     }
 
     #[test]
+    fn full_outbox_is_full_before_anything_is_written() {
+        let mut outbox = Outbox::default();
+        assert!((0..DELIVERIES_MAX).all(|_| outbox.reserve()));
+        assert!(!outbox.reserve());
+        outbox.give_back();
+        assert!(outbox.reserve());
+        outbox.add(delivery(7, &[2], policy(&[], 0)));
+        assert!(!outbox.reserve(), "it took the place that was kept for it");
+    }
+
+    #[test]
+    fn delivery_that_was_given_up_is_not_acknowledged() {
+        let mut outbox = Outbox::default();
+        outbox.add(delivery(7, &[2, 3], policy(&[], 0)));
+        assert_eq!(outbox.get(org(7)).unwrap().is_acknowledged(), Ok(false));
+        outbox.on_acknowledged(org(7), org(2), 5);
+        // One member's word that it has erased the payload is one that has not got it.
+        outbox.on_failed(org(7), org(3), "it has erased the payload", 9);
+        assert_eq!(outbox.get(org(7)).unwrap().is_acknowledged(), Ok(false));
+        let abandoned = outbox.abandon(org(7), "erased here").unwrap();
+        assert_eq!(abandoned.is_acknowledged(), Err("erased here".to_owned()));
+    }
+
+    #[test]
     fn policy_is_all_or_the_mandatory_and_so_many_of_the_others() {
         // mandatory, quorum, who acknowledged of 2, 3, 4; whether it is enough
         let table: &[(&[u8], u16, &[u8], bool)] = &[
@@ -477,7 +523,7 @@ mod tests {
     #[test]
     fn marker_is_released_once_when_the_policy_is_met_and_delivery_goes_on() {
         let mut outbox = Outbox::default();
-        assert!(outbox.add(delivery(7, &[2, 3], policy(&[2], 1))));
+        outbox.add(delivery(7, &[2, 3], policy(&[2], 1)));
         assert_eq!(outbox.due(0).len(), 2);
         assert_eq!(outbox.due(0), [], "both are under way");
         let digest = org(7);

@@ -158,6 +158,24 @@ impl Question {
 }
 
 impl Answer {
+    /// What kind of answer it is; what it carries may be long, and a secret.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Later => "later",
+            Self::Wrong(_) => "wrong",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::Envelope(_) => "an envelope",
+            Self::Secrets(_) => "secrets",
+            Self::Missing => "missing",
+            Self::Erased(_) => "erased",
+            Self::NotYet => "not yet",
+            Self::Noted => "noted",
+            Self::Attestations { .. } => "attestations",
+            Self::Chunk(_) => "a piece of a state",
+        }
+    }
+
     /// The bytes that travel.
     pub(crate) fn encode(&self) -> Vec<u8> {
         borsh::to_vec(self).expect("writing to memory cannot fail")

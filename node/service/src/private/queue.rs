@@ -3,12 +3,17 @@
 //!
 //! | the payload is                          | the marker                        |
 //! |-----------------------------------------|-----------------------------------|
+//! | that of an earlier marker of the group  | does nothing                      |
 //! | passed over by a vote of the members    | does nothing                      |
 //! | reported erased in an earlier block     | does nothing                      |
 //! | here                                    | is executed                       |
 //! | not here                                | waits; members are asked for it   |
 //! | erased, but not before the marker       | cannot be replayed: the state     |
 //! |                                         | behind it comes from a snapshot   |
+//!
+//! Anybody can copy a marker, so only the first one counts, whatever became of its
+//! payload since. Where it is a public transaction of `GoQuorum`'s clients that carries
+//! the payload's handle, every one counts, as it does there.
 //!
 //! Blocks are taken in order and whole: a marker that waits holds up those behind
 //! it in its own group, and in no other.
@@ -56,6 +61,8 @@ pub(crate) struct OnChain {
 pub(crate) enum Treatment {
     /// Execute it.
     Execute,
+    /// An earlier marker is the payload's: nothing.
+    Repeated,
     /// The members passed it over: nothing.
     Skipped,
     /// It was erased before it was ordered: nothing.
@@ -64,6 +71,13 @@ pub(crate) enum Treatment {
     Wait,
     /// Take the state from other members.
     Rebuild,
+}
+
+/// Whether a marker only repeats another of its group, given where the first one of its
+/// digest stands.
+pub(crate) fn repeats(marker: &Placed, first: Option<&Placed>) -> bool {
+    let place = |placed: &Placed| (placed.height, placed.index);
+    first.is_some_and(|first| place(first) < place(marker))
 }
 
 /// The rule for one marker; see the table above.
@@ -167,6 +181,20 @@ mod tests {
                 "{holding:?} {chain:?}"
             );
         }
+    }
+
+    #[test]
+    fn copied_marker_counts_only_once() {
+        let (first, later) = (placed(4, 7), placed(9, 7));
+        assert!(!repeats(&first, Some(&first)));
+        assert!(!repeats(&first, None));
+        assert!(repeats(&later, Some(&first)));
+        assert!(repeats(&placed(4, 8), Some(&first)), "in the same block");
+        assert!(!repeats(&first, Some(&later)));
+        // It is settled at once, and holds up nobody.
+        let markers = vec![(later, Treatment::Repeated), (later, Treatment::Execute)];
+        let settled = BlockTreatment::Settle(markers.clone());
+        assert_eq!(block_treatment(markers), settled);
     }
 
     #[test]

@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 const SENDERS_MAX: usize = 10_000;
 const MINUTE_MS: u64 = 60_000;
 
+/// Buckets by sender's account.
+pub(crate) type SenderRates = Rates<Address>;
+
 /// Buckets by sender.
 #[derive(Debug)]
-pub(crate) struct SenderRates {
+pub(crate) struct Rates<K> {
     per_minute: u32,
-    buckets: Mutex<BTreeMap<Address, Bucket>>,
+    buckets: Mutex<BTreeMap<K, Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +27,7 @@ struct Bucket {
     at_ms: u64,
 }
 
-impl SenderRates {
+impl<K: Copy + Ord> Rates<K> {
     pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             per_minute,
@@ -33,7 +36,7 @@ impl SenderRates {
     }
 
     /// Takes one out of a sender's bucket; false when it is empty.
-    pub(crate) fn try_take(&self, sender: Address, now_ms: u64) -> bool {
+    pub(crate) fn try_take(&self, sender: K, now_ms: u64) -> bool {
         let capacity = u64::from(self.per_minute) * MINUTE_MS;
         let refilled = |bucket: &Bucket| {
             let elapsed_ms = now_ms.saturating_sub(bucket.at_ms);

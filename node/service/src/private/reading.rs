@@ -222,8 +222,8 @@ fn receipt_view(group: B256, placed: PlacedReceipt) -> PrivateReceipt {
         PrivateStatus::Success | PrivateStatus::Reverted | PrivateStatus::Failed(_) => {
             PrivateOutcome::Executed
         }
-        PrivateStatus::Invalid(_) | PrivateStatus::Diverged { .. } => PrivateOutcome::Refused,
-        PrivateStatus::Stale { .. } => PrivateOutcome::Stale,
+        PrivateStatus::Invalid(_) => PrivateOutcome::Refused,
+        PrivateStatus::Stale { .. } | PrivateStatus::Diverged { .. } => PrivateOutcome::Stale,
         PrivateStatus::Erased => PrivateOutcome::Erased,
         PrivateStatus::Skipped => PrivateOutcome::Skipped,
     };
@@ -267,7 +267,7 @@ pub(crate) fn receipt(
     }
     let placed = placed.flatten().filter(|placed| {
         // It is being sealed anew: there is more to come.
-        let is_stale = matches!(placed.receipt.status, PrivateStatus::Stale { .. });
+        let is_stale = placed.receipt.status.may_be_tried_again();
         !(is_stale && shared.outbox.lock().get(digest).is_some())
     });
     Ok(match placed {

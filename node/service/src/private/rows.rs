@@ -34,6 +34,9 @@ const UNFINISHED_ERASURE: u8 = b'f';
 /// Rows that one look lists.
 const LISTED_MAX: usize = 100_000;
 
+/// Places of one digest that one look lists.
+const PLACES_PER_LOOK: usize = 64;
+
 /// A marker of any group, as the public chain has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) struct MarkerRow {
@@ -214,6 +217,41 @@ impl Rows {
         }))
     }
 
+    /// Where the first marker of a digest stands that somebody recognises: anybody may
+    /// put a digest on the chain with another tag.
+    pub(crate) fn first_place_of<E: From<StorageError>>(
+        &self,
+        digest: B256,
+        mut is_recognised: impl FnMut(&MarkerRow) -> Result<bool, E>,
+    ) -> Result<Option<Placed>, E> {
+        let prefix = key(PLACE, digest.as_slice());
+        let mut start = prefix.clone();
+        loop {
+            let page = self.0.note_keys(&prefix, &start, PLACES_PER_LOOK)?;
+            for found in &page {
+                let (height, index) = place_of(found)?;
+                let marker: Option<MarkerRow> =
+                    self.get(&key(MARKER, &place_key(height, index)))?;
+                if let Some(row) = marker
+                    && is_recognised(&row)?
+                {
+                    return Ok(Some(Placed {
+                        height,
+                        index,
+                        digest,
+                        transaction: B256::from(row.transaction),
+                    }));
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PLACES_PER_LOOK => {
+                    start = [&last[..], &[0]].concat();
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
     /// A delivery, complete or not.
     pub(crate) fn delivery(&self, digest: B256) -> RowResult<Option<Delivery>> {
         self.get(&key(DELIVERY, digest.as_slice()))
@@ -359,6 +397,30 @@ mod tests {
         assert_eq!((placed.height, placed.index), (300, 1));
         assert_eq!(placed.transaction, B256::repeat_byte(0xfc));
         assert_eq!(rows.place_of_digest(B256::repeat_byte(9)).unwrap(), None);
+    }
+
+    #[test]
+    fn first_place_is_the_first_recognised_one() {
+        let (_folder, rows) = rows();
+        let marker = |tag| MarkerRow {
+            digest: [7; 32],
+            tag: [tag; 32],
+            transaction: [tag; 32],
+        };
+        // A stranger's copies with a wrong tag come first, and fill more than one look.
+        let wrong = (0..150_u32).map(|index| (5, index, marker(1)));
+        let right = [(5, 200, marker(2)), (9, 0, marker(2))];
+        let all: Vec<_> = wrong.chain(right).collect();
+        rows.put_markers(9, &all).unwrap();
+        let digest = B256::repeat_byte(7);
+        let first = |tag: u8| {
+            let is_ours = |row: &MarkerRow| Ok::<_, StorageError>(row.tag == [tag; 32]);
+            let place = rows.first_place_of(digest, is_ours).unwrap();
+            place.map(|place| (place.height, place.index))
+        };
+        assert_eq!(first(2), Some((5, 200)));
+        assert_eq!(first(1), Some((5, 0)));
+        assert_eq!(first(3), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use crate::private::{
     compat,
     directory::{Named, named_in},
+    members::blocking,
+    registry::RegistryError,
     rows::MarkerRow,
     shared::Shared,
 };
@@ -30,6 +32,9 @@ enum ScanError {
     /// The enclave, which knows the handles of `GoQuorum`'s clients.
     #[error(transparent)]
     Enclave(#[from] EnclaveError),
+    /// The contract, which the directory is read from.
+    #[error("the directory of private groups is not up to date: {0}")]
+    Directory(#[from] RegistryError),
 }
 
 /// What one step found.
@@ -54,8 +59,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
                 },
             }
         }
-        let this = shared.clone();
-        let step = tokio::task::spawn_blocking(move || step(&this, scanned, head)).await;
+        let step = blocking(&shared, move |shared| step(shared, scanned, head)).await;
         if let Ok(Err(error)) = &step {
             warn!(%error, "cannot look for private markers; trying again");
         }
@@ -74,11 +78,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
 fn step(shared: &Shared, scanned: u64, head: u64) -> Result<(), ScanError> {
     let to = head.min(scanned + BLOCKS_PER_STEP);
     let found = look(shared, scanned + 1, to)?;
-    if !found.named.is_empty()
-        && let Err(error) = shared.directory.refresh(&Named::These(found.named))
-    {
-        warn!(%error, "the directory of private groups is not up to date");
-        return Ok(());
+    if !found.named.is_empty() {
+        shared.directory.refresh(&Named::These(found.named))?;
     }
     shared.rows.put_markers(found.scanned, &found.markers)?;
     for (height, _, marker) in &found.markers {

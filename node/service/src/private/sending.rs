@@ -7,6 +7,7 @@
 use crate::{
     chain::HeadAccounts,
     private::{
+        members::blocking,
         nonces::{Assigned, Nonces},
         rows::SentMarker,
         shared::Shared,
@@ -20,7 +21,7 @@ use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use medina_pool::{AccountView as _, PoolError};
 use medina_storage::StorageError;
-use medina_types::{MARKER_ADDRESS, Marker};
+use medina_types::{MARKER_ADDRESS, Marker, limits};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -219,11 +220,14 @@ impl Sending {
             let Some(sent) = self.transaction(&mut jobs, assigned, shared)? else {
                 break;
             };
-            if let Err(reason) = submit(shared, &sent.raw) {
-                trouble = Some(reason);
-                break;
+            match submit(shared, &sent.raw) {
+                Ok(true) => self.note_sent(shared, assigned.digest, keccak256(&sent.raw))?,
+                Ok(false) => {}
+                Err(reason) => {
+                    trouble = Some(reason);
+                    break;
+                }
             }
-            self.note_sent(shared, assigned.digest, keccak256(&sent.raw))?;
         }
         let now_ms = shared.now_ms();
         let is_due = jobs
@@ -278,19 +282,20 @@ impl Sending {
         let Assigned { digest, nonce } = assigned;
         let known = jobs.sent.get(&nonce);
         let base_fee = u128::from(shared.chain.next_base_fee());
-        if let Some(sent) = known.filter(|sent| fee_of(shared, &sent.raw) >= base_fee) {
+        if let Some(sent) = known.filter(|sent| bid_of(shared, &sent.raw).fee >= base_fee) {
             return Ok(Some(sent.clone()));
         }
         let Some(job) = jobs.jobs.get(&digest) else {
             // Sent before a restart, and nobody has asked for it since.
             return Ok(known.cloned());
         };
+        let bid = bid(base_fee, known.map(|sent| bid_of(shared, &sent.raw)));
         let transaction = TxEip1559 {
             chain_id: shared.chain.spec.chain_id,
             nonce,
             gas_limit: job.gas,
-            max_fee_per_gas: base_fee * BASE_FEE_FACTOR,
-            max_priority_fee_per_gas: 0,
+            max_fee_per_gas: bid.fee,
+            max_priority_fee_per_gas: bid.tip,
             to: TxKind::Call(job.to),
             input: job.input.clone(),
             ..TxEip1559::default()
@@ -336,11 +341,41 @@ impl Encoded for alloy_consensus::Signed<TxEip1559> {
     }
 }
 
-/// Highest fee that a signed transaction offers.
-fn fee_of(shared: &Shared, raw: &[u8]) -> u128 {
+/// What a transaction offers for its gas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bid {
+    /// At most, all in all.
+    fee: u128,
+    /// Of it to the proposer.
+    tip: u128,
+}
+
+/// What a signed transaction offers.
+fn bid_of(shared: &Shared, raw: &[u8]) -> Bid {
     use alloy_consensus::Transaction as _;
-    let decoded = shared.chain.decode(raw);
-    decoded.map_or(0, |decoded| decoded.transaction().max_fee_per_gas())
+    let Ok(decoded) = shared.chain.decode(raw) else {
+        return Bid::default();
+    };
+    let transaction = decoded.transaction();
+    Bid {
+        fee: transaction.max_fee_per_gas(),
+        tip: transaction.max_priority_fee_per_gas().unwrap_or_default(),
+    }
+}
+
+/// What to offer: nothing to the proposer at first, so that a chain without fees takes
+/// it from an account without coins. Instead of another it is as much more, in fee
+/// and in tip, as the pool wants.
+fn bid(base_fee: u128, before: Option<Bid>) -> Bid {
+    let fee = base_fee.saturating_mul(BASE_FEE_FACTOR);
+    let Some(before) = before else {
+        return Bid { fee, tip: 0 };
+    };
+    let percent = 100 + limits::POOL_REPLACEMENT_BUMP_PERCENT;
+    let above = |old: u128| old.saturating_mul(percent).div_ceil(100).max(old + 1);
+    let tip = above(before.tip);
+    let fee = fee.max(above(before.fee)).max(tip);
+    Bid { fee, tip }
 }
 
 /// Whether a transaction succeeded, `None` if it is in no block.
@@ -354,19 +389,17 @@ fn outcome(shared: &Shared, hash: B256) -> Result<Option<bool>, StorageError> {
     Ok(Some(receipt.is_some_and(|receipt| receipt.status())))
 }
 
-/// Puts a transaction into the pool unless it is there.
-fn submit(shared: &Shared, raw: &[u8]) -> Result<(), String> {
+/// Puts a transaction into the pool unless it is there; false where another of the
+/// account stands in its place.
+fn submit(shared: &Shared, raw: &[u8]) -> Result<bool, String> {
     if shared.chain.pool.contains(&keccak256(raw)) {
-        return Ok(());
+        return Ok(true);
     }
     match shared.transactions.submit(raw) {
-        Ok(_) => Ok(()),
-        // In the pool or in a block by now, or another of ours stands there.
-        Err(SubmitError::Pool(
-            PoolError::AlreadyKnown
-            | PoolError::NonceTooLow { .. }
-            | PoolError::ReplacementUnderpriced,
-        )) => Ok(()),
+        Ok(_) => Ok(true),
+        // In the pool or in a block by now.
+        Err(SubmitError::Pool(PoolError::AlreadyKnown | PoolError::NonceTooLow { .. })) => Ok(true),
+        Err(SubmitError::Pool(PoolError::ReplacementUnderpriced)) => Ok(false),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -391,8 +424,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
         if shared.sending.len() == 0 && shared.sending.jobs.lock().sent.is_empty() {
             continue;
         }
-        let this = shared.clone();
-        let step = tokio::task::spawn_blocking(move || this.sending.step(&this)).await;
+        let step = blocking(&shared, |shared| shared.sending.step(shared)).await;
         if let Ok(Err(error)) = step {
             warn!(%error, "the marker account's transactions cannot be written; trying again");
         }
@@ -425,5 +457,26 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let refused = load_account(&path).unwrap_err();
         assert!(refused.to_string().contains("64 hexadecimal"), "{refused}");
+    }
+
+    #[test]
+    fn replacement_offers_more_in_fee_and_in_tip() {
+        let first = bid(100, None);
+        assert_eq!(first, Bid { fee: 200, tip: 0 });
+        // The base fee has tripled: it takes the place of the first in the pool.
+        let mut before = first;
+        for base_fee in [300, 301, 5_000] {
+            let next = bid(base_fee, Some(before));
+            let is_enough = |new: u128, old: u128| new > old && new * 100 >= old * 110;
+            assert!(is_enough(next.fee, before.fee), "{next:?} after {before:?}");
+            assert!(is_enough(next.tip, before.tip), "{next:?} after {before:?}");
+            assert!(next.fee >= base_fee && next.tip <= next.fee);
+            before = next;
+        }
+        assert_eq!(
+            bid(0, None),
+            Bid::default(),
+            "without fees it costs nothing"
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::private::{
     attestation::Attestation,
-    erasing::{self, Order},
+    erasing::{self, Carried, Order},
     members::blocking,
     protocol::{Answer, Question, acknowledgement},
     registry::GroupRecord,
@@ -271,17 +271,18 @@ fn receipt(shared: &Shared, group: &GroupRecord, digest: &Digest) -> Reply {
 }
 
 fn fetch(shared: &Shared, asker: &Asker, digest: [u8; 32]) -> Reply {
-    let digest = Digest(digest);
+    let (id, digest) = (asker.group.id, Digest(digest));
+    // The same answer whether it is another group's or nobody's.
+    if !erasing::is_of_group::<Refusal>(shared, id, B256::from(digest.0))? {
+        return Ok(Answer::Missing);
+    }
     match shared.enclave.status(&digest)? {
         PayloadStatus::Missing => return Ok(Answer::Missing),
         PayloadStatus::Erased(_) => return receipt(shared, &asker.group, &digest),
-        PayloadStatus::Held(held) if held.metadata.group.0 != asker.group.id.0 => {
-            return Err(Refusal::Stranger);
-        }
         PayloadStatus::Held(_) => {}
     }
     // Who joined later has the state, and not what was said before.
-    let place = shared.rows.place_of_digest(B256::from(digest.0))?;
+    let place = shared.first_place::<Refusal>(id, B256::from(digest.0))?;
     let since = shared
         .registry
         .now(|view| view.member_since(asker.group.id, asker.org))?;
@@ -420,8 +421,10 @@ fn erase(shared: &Shared, asker: &Asker, order: Order) -> Reply {
         ));
     }
     match erasing::carry_out(shared, &asker.group, &order) {
-        Ok(Some(receipt)) => Ok(Answer::Erased(receipt.to_bytes())),
-        Ok(None) => Ok(Answer::NotYet),
+        Ok(Carried::Out(receipt)) => Ok(Answer::Erased(receipt.to_bytes())),
+        Ok(Carried::NotYet) => Ok(Answer::NotYet),
+        Ok(Carried::TooMany) => Ok(Answer::Later),
+        Ok(Carried::Unknown) => Ok(Answer::Missing),
         Err(error) => Err(Refusal::Ours(error.to_string())),
     }
 }

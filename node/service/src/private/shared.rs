@@ -7,7 +7,8 @@ use crate::{
         config::PrivateLimitsSection,
         directory::{Directory, Known},
         outbox::{Delivery, Outbox},
-        rate::SenderRates,
+        queue::Placed,
+        rate::{Rates, SenderRates},
         registry::{GroupRecord, Registry},
         rows::Rows,
         sending::Sending,
@@ -28,10 +29,24 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// Tags whose group is remembered; beyond it the memory starts anew.
 const RECOGNISED_MAX: usize = 100_000;
+
+/// Threads of the private side that wait for disk or enclave at once. The node's pool
+/// of such threads is one, and public blocks are built and checked in it.
+const THREADS_MAX: usize = 24;
+/// Of so many processors one executes private transactions.
+const PROCESSORS_PER_EXECUTION: usize = 4;
+
+/// Erasures that one member may order of this node: each rewrites keys on the disk.
+const ERASURES_PER_MINUTE: u32 = 120;
+
+/// Groups that execute at once on a machine with so many processors.
+fn executions_max(processors: usize) -> usize {
+    (processors / PROCESSORS_PER_EXECUTION).max(1)
+}
 
 /// A party of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +195,8 @@ pub(crate) struct Shared {
     pub(crate) parties: Vec<OwnParty>,
     pub(crate) limits: PrivateLimitsSection,
     pub(crate) rates: SenderRates,
+    /// Erasures by the member that orders them.
+    pub(crate) erasures: Rates<B256>,
     pub(crate) outbox: Mutex<Outbox>,
     pub(crate) outbox_wake: Notify,
     /// Held while markers are let out.
@@ -189,6 +206,10 @@ pub(crate) struct Shared {
     pub(crate) erasing_wake: Notify,
     /// Public height up to which markers were looked for.
     pub(crate) scanned: watch::Sender<u64>,
+    /// Held by whoever is on a thread that may wait.
+    pub(crate) threads: Arc<Semaphore>,
+    /// Held by groups that execute.
+    pub(crate) executions: Semaphore,
     /// Counts transactions that were taken.
     order: AtomicU64,
     groups: Mutex<BTreeMap<B256, Arc<Group>>>,
@@ -223,12 +244,16 @@ impl Shared {
             outbox.restore(delivery);
         }
         let scanned = parts.rows.scanned()?.unwrap_or(0);
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
         Ok(Self {
             rates: SenderRates::new(parts.limits.sender_per_minute),
+            erasures: Rates::new(ERASURES_PER_MINUTE),
             outbox: Mutex::new(outbox),
             outbox_wake: Notify::new(),
             releasing: Mutex::new(()),
             erasing_wake: Notify::new(),
+            threads: Arc::new(Semaphore::new(THREADS_MAX)),
+            executions: Semaphore::new(executions_max(processors)),
             order: AtomicU64::new(0),
             scanned: watch::Sender::new(scanned),
             groups: Mutex::default(),
@@ -351,6 +376,19 @@ impl Shared {
         Ok(group.map(|group| B256::from(group.0)))
     }
 
+    /// Where the first marker of a digest stands that belongs to a group.
+    ///
+    /// # Errors
+    /// When the enclave does not answer, or the private database cannot be read.
+    pub(crate) fn first_place<E>(&self, group: B256, digest: B256) -> Result<Option<Placed>, E>
+    where
+        E: From<StorageError> + From<EnclaveError>,
+    {
+        self.rows.first_place_of(digest, |row| {
+            Ok(self.recognise(digest, row.tag.into())? == Some(group))
+        })
+    }
+
     /// Markers that nobody's tag fitted are looked at again: a secret is new.
     pub(crate) fn forget_recognised(&self) {
         self.recognised.lock().clear();
@@ -395,4 +433,15 @@ pub(crate) enum AskError {
     /// Something of our own failed.
     #[error("{0}")]
     Ours(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_chain_keeps_most_processors() {
+        let bounds = [1, 2, 4, 8, 31, 64].map(executions_max);
+        assert_eq!(bounds, [1, 1, 1, 2, 7, 16]);
+    }
 }

@@ -10,6 +10,7 @@ use crate::{
         delivery,
         directory::Directory,
         erasing, follower,
+        guard::Guarded,
         keys::{self, write_registration},
         node::PrivateSide,
         protocol::Question,
@@ -219,7 +220,10 @@ fn open(section: &PrivateSection, grounds: Grounds) -> Result<Opened, PrivateErr
             let config = EnclaveConfig::in_folder(folder.join("enclave"));
             Arc::new(LocalEnclave::open(config)?)
         }
-        EnclavePlace::Unix(socket) => Arc::new(RemoteEnclave::new(socket)),
+        EnclavePlace::Unix(socket) => {
+            let remote = RemoteEnclave::new(&socket);
+            Arc::new(Guarded::new(remote, socket.as_ref()))
+        }
     };
     Ok(Opened {
         section: section.clone(),

@@ -16,7 +16,7 @@ use crate::private::{
 };
 use alloy_primitives::B256;
 use medina_enclave::{Digest, Roots};
-use medina_execution::private::{Below, PrivateError, PrivateReceipt, PrivateStatus, RootClaim};
+use medina_execution::private::{Below, PrivateError, PrivateReceipt, RootClaim};
 use medina_types::SignedPrivateTransaction;
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, warn};
@@ -145,7 +145,8 @@ fn verdict(
     }
 }
 
-/// A transaction of ours that did nothing because it was stale waits for its turn again.
+/// A transaction of ours that did nothing because it was stale, or led elsewhere than when it was
+/// tried, waits for its turn again.
 pub(crate) fn on_receipt(shared: &Shared, record: &GroupRecord, receipt: &PrivateReceipt) {
     let Ok(Some(delivery)) = shared.rows.delivery(receipt.digest) else {
         return;
@@ -156,7 +157,7 @@ pub(crate) fn on_receipt(shared: &Shared, record: &GroupRecord, receipt: &Privat
     let Some(group) = shared.group(record.id) else {
         return;
     };
-    let is_stale = matches!(receipt.status, PrivateStatus::Stale { .. });
+    let is_stale = receipt.status.may_be_tried_again();
     let mut lane = group.lane.lock();
     if !is_stale {
         *lane = Lane::default();
@@ -174,7 +175,7 @@ pub(crate) fn on_receipt(shared: &Shared, record: &GroupRecord, receipt: &Privat
         is_held: true,
         ..delivery
     };
-    if let Err(error) = delivery::put(shared, waiting) {
+    if let Err(error) = delivery::put_back(shared, waiting) {
         warn!(digest = %receipt.digest, %error, "a stale private transaction cannot be sent again");
     }
 }

@@ -141,6 +141,42 @@ fn pieces_that_come_twice_or_out_of_order_are_refused() {
 }
 
 #[test]
+fn pieces_lie_between_their_cursors_and_get_further_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Chain::create(folder.path(), simple_model(4, 10));
+    for bytes_max in [1, 100, 200] {
+        let pieces = chunks(&chain.store, Height(0), bytes_max);
+        let mut from = None;
+        for piece in &pieces {
+            piece.check_place(from.as_ref()).unwrap();
+            if piece.next.is_some() {
+                let stuck = piece.check_place(piece.next.as_ref());
+                assert!(matches!(stuck, Err(StorageError::MalformedSnapshot(_))));
+            }
+            from = piece.next;
+        }
+        // Without content it gets further as well; with that of another place it does not.
+        let (first, later) = (&pieces[0], &pieces[pieces.len() - 1]);
+        let bare = SnapshotChunk {
+            accounts: vec![],
+            next: first.next,
+        };
+        bare.check_place(None).unwrap();
+        for (accounts, from, next) in [
+            (&later.accounts, None, first.next),
+            (&first.accounts, pieces[pieces.len() - 2].next, None),
+        ] {
+            let misplaced = SnapshotChunk {
+                accounts: accounts.clone(),
+                next,
+            };
+            let refused = misplaced.check_place(from.as_ref());
+            assert!(matches!(refused, Err(StorageError::MalformedSnapshot(_))));
+        }
+    }
+}
+
+#[test]
 fn slots_of_an_account_are_cut_where_asked() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Chain::create(folder.path(), simple_model(2, 10));

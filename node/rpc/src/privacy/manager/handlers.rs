@@ -214,7 +214,7 @@ async fn in_lane<T: Send + 'static>(
     context: &Context,
     work: impl FnOnce() -> Result<T, ErrorObjectOwned> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = context.workers.run(Lane::Read, work).await;
+    let done = context.workers.run(Lane::Private, work).await;
     done.map_err(of_json_rpc)
 }
 

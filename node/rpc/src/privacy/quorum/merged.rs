@@ -76,15 +76,15 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
                 return Ok::<_, ErrorObjectOwned>(None);
             };
             let workers = context.workers.clone();
-            let merge = move || {
-                let hash = public.transaction_hash;
-                let shown = serde_json::to_value(&public).map_err(fault)?;
-                match Asking::of_anybody(&context, &extensions, name)? {
-                    Some(asking) => merged_receipt(&asking, hash, shown),
-                    None => Ok(Some(shown)),
-                }
+            let hash = public.transaction_hash;
+            let shown = serde_json::to_value(&public).map_err(fault)?;
+            let who = move || Asking::of_anybody(&context, &extensions, name);
+            let Some(asking) = workers.run(Lane::Read, who).await? else {
+                return Ok(Some(shown));
             };
-            workers.run(Lane::Read, merge).await
+            // Only who has a private part waits for the enclave.
+            let merge = move || merged_receipt(&asking, hash, shown);
+            workers.run(Lane::Private, merge).await
         },
     )?;
     Ok(())

@@ -30,7 +30,7 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), RegisterMethodErro
     registry.quick("priv_getPrivacyPrecompileAddress", |_, _| {
         Ok(MARKER_ADDRESS)
     })?;
-    let read = Lane::Read;
+    let read = Lane::Private;
     method(registry, "eth_getPSI", read, |asking, _| {
         Ok(asking.tenant.psi.clone())
     })?;

@@ -79,7 +79,7 @@ async fn read(
         let to = recipients(&asking, &private)?;
         Ok((asking, transaction, to))
     };
-    workers.run(Lane::Read, check).await
+    workers.run(Lane::Private, check).await
 }
 
 async fn send_raw(asking: Asking, arguments: Arguments) -> Answer<B256> {
