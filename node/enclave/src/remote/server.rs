@@ -26,7 +26,7 @@ struct Shared {
     enclave: Arc<dyn Enclave>,
     socket: PathBuf,
     stopping: AtomicBool,
-    connections: Mutex<Connections>,
+    connections: Arc<Mutex<Connections>>,
 }
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl EnclaveServer {
             enclave,
             socket: socket.to_owned(),
             stopping: AtomicBool::new(false),
-            connections: Mutex::default(),
+            connections: Arc::default(),
         });
         let listening = thread::Builder::new()
             .name("enclave".into())
@@ -144,14 +144,16 @@ impl Shared {
             return;
         };
         connections.open.insert(number, (kept, None));
-        let shared = Arc::clone(self);
+        let (shared, all) = (Arc::clone(self), Arc::clone(&self.connections));
         let serving = thread::Builder::new()
             .name(format!("enclave {number}"))
             .spawn(move || {
                 if let Err(error) = shared.serve(stream) {
                     tracing::debug!(%error, "a connection to the enclave ended");
                 }
-                shared.connections.lock().open.remove(&number);
+                // First: who finds no connection any more may open the enclave's folder anew.
+                drop(shared);
+                all.lock().open.remove(&number);
             });
         match serving {
             Ok(serving) => {
