@@ -12,7 +12,7 @@ use medina_types::{
 };
 use std::io;
 
-const PROTOCOL: StreamProtocol = StreamProtocol::new("/medina/sync/1");
+const PROTOCOL: StreamProtocol = StreamProtocol::new("/medina/sync/2");
 
 /// Bytes of an encoded [`SyncRequest`].
 const REQUEST_BYTES: usize = 16;

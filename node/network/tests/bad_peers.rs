@@ -249,7 +249,7 @@ async fn malformed_messages_cost_the_connection_and_never_the_node() {
             messages,
             after_hello(&frame(&consensus(3))),
         ),
-        ("no such block request", "/medina/sync/1", garbage()),
+        ("no such block request", "/medina/sync/2", garbage()),
     ];
     for (case, protocol, bytes) in cases {
         let expulsion = expect_expulsion(case, protocol, bytes);

@@ -142,6 +142,7 @@ async fn block_request_is_answered() {
     let block = CertifiedBlock {
         block: vec![3; 1_000_000],
         certificate: Certificate::new(Round(1), []),
+        senders: vec![[4; 20]; 100],
     };
     let response = SyncResponse {
         blocks: vec![block; 3],

@@ -12,7 +12,7 @@ use alloy_primitives::{Address, B256, U256};
 use medina_execution::{ExecutedBlock, Executor, InvalidBlock};
 use medina_pool::{AccountView, BlockUpdate, IncludedTransaction, Pool, PoolError};
 use medina_rpc::CommittedBlock;
-use medina_storage::{BlockCommit, Head, StateReader as _, StorageError, Store, SyncMode};
+use medina_storage::{BlockCommit, Head, Senders, StateReader as _, StorageError, Store, SyncMode};
 use medina_types::{
     Certificate, ChainSpec, ConsensusEngine, Height, RecoveredTransaction, SealedBlock,
     StateChanges, TransactionDecodeError, wire::PeerStatus,
@@ -31,6 +31,33 @@ const COMMITTED_BLOCKS_BUFFERED: usize = 1024;
 /// Blocks below the head whose certificates are looked through at the start:
 /// Raft completes them within moments, so older ones are complete.
 const UNCERTIFIED_BLOCKS_MAX: u64 = 256;
+
+/// How a block is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    /// When it has to be on the disk.
+    pub(crate) sync: SyncMode,
+    /// Whose word its senders are.
+    pub(crate) senders: Senders,
+}
+
+impl Written {
+    /// A block that was voted on.
+    pub(crate) const LIVE: Self = Self {
+        sync: SyncMode::Synced,
+        senders: Senders::Recovered,
+    };
+    /// One of many that others have decided.
+    pub(crate) const IMPORTED: Self = Self {
+        sync: SyncMode::Deferred,
+        senders: Senders::Recovered,
+    };
+    /// The same with the senders that a peer claims.
+    pub(crate) const IMPORTED_WITH_CLAIMED_SENDERS: Self = Self {
+        sync: SyncMode::Deferred,
+        senders: Senders::Claimed,
+    };
+}
 
 /// Shared parts of a running node. Cheap to clone.
 #[derive(Clone)]
@@ -190,7 +217,7 @@ impl Chain {
         executed: ExecutedBlock,
         certificate: &Certificate,
         consensus_record: Option<Vec<u8>>,
-        sync: SyncMode,
+        Written { sync, senders }: Written,
     ) -> Result<(), StorageError> {
         let ExecutedBlock {
             block,
@@ -206,7 +233,7 @@ impl Chain {
             .head()
             .context
             .after(height, beneficiary, next_validators);
-        self.store.commit(BlockCommit {
+        let commit = BlockCommit {
             block: &block,
             receipts: &receipts,
             changes: &changes,
@@ -215,7 +242,11 @@ impl Chain {
             context: &context,
             consensus_record,
             sync,
-        })?;
+        };
+        match senders {
+            Senders::Recovered => self.store.commit(commit)?,
+            Senders::Claimed => self.store.commit_with_claimed_senders(commit)?,
+        }
         self.advance_certified();
         if let Some(dev) = &self.dev {
             dev.on_block(self.clock.machine_seconds(), block.header());

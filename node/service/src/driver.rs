@@ -11,7 +11,7 @@ mod importing;
 mod jobs;
 mod rolling_back;
 
-pub(crate) use importing::{ImportBlock, ImportError, ImportResult};
+pub(crate) use importing::{ImportBlock, ImportError, ImportResult, KnownSenders};
 pub(crate) use rolling_back::{EngineMaker, RollBack};
 
 use jobs::Completion;

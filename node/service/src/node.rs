@@ -15,7 +15,7 @@ use crate::{
     peers::Peers,
     private::{self, Grounds, PrivateError},
     pruning,
-    sync::Sync,
+    sync::{self, Sync},
     telemetry,
     transaction_permissions::{self, TransactionPermissions},
     transactions::{self, Transactions},
@@ -346,7 +346,7 @@ impl Wiring<'_> {
             own_key,
             p2p: config.p2p.listen,
             status: status.clone(),
-            progress,
+            progress: progress.clone(),
         };
         let rpc = medina_rpc::start(config.rpc.to_config()?, Arc::new(view)).await?;
 
@@ -371,6 +371,11 @@ impl Wiring<'_> {
         let asked = chain.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(driver.run());
+        tasks.spawn(sync::check_signatures(
+            asked.clone(),
+            progress,
+            stopping.clone(),
+        ));
         let mut spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             tasks.spawn(async move {
                 task.await;

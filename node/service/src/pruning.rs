@@ -23,7 +23,7 @@ const SWEEP_BLOCKS_MIN: u64 = 256;
 const SWEEP_SHARE: u64 = 8;
 
 /// Prunes until told to stop. What a private group has not followed yet is kept for
-/// it, within a bound.
+/// it, within a bound, and blocks whose signatures are still to be checked are kept.
 pub(crate) async fn run(
     chain: Chain,
     history: HistorySection,
@@ -45,9 +45,11 @@ pub(crate) async fn run(
         if pruned_at == Some(head) {
             continue;
         }
-        let waited_for = private
+        let private_from = private
             .as_ref()
             .map(|private| Height(private.history_from(head.0)));
+        let unchecked_from = chain.store.unchecked_from();
+        let waited_for = private_from.into_iter().chain(unchecked_from).min();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             result = prune(&chain.store, history, head, waited_for) => match result {
@@ -124,8 +126,8 @@ fn sweep_blocks(history: HistorySection) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::Written;
     use crate::tests::support::{chain, grown_chain, next_block};
-    use medina_storage::SyncMode;
 
     const fn history(keep_state_blocks: Option<u64>, keep_blocks: Option<u64>) -> HistorySection {
         HistorySection {
@@ -191,7 +193,7 @@ mod tests {
         assert!(crate::sync::serve(&chain, request(600)).blocks.is_empty());
         assert_eq!(crate::sync::serve(&chain, request(601)).blocks.len(), 8);
         let (executed, certificate) = next_block(&chain);
-        let committed = chain.commit(executed, &certificate, None, SyncMode::Deferred);
+        let committed = chain.commit(executed, &certificate, None, Written::IMPORTED);
         committed.unwrap();
         prune(&chain.store, history, Height(701), None)
             .await

@@ -2,7 +2,8 @@
 //!
 //! Blocks are downloaded in ranges, in parallel, checked as they come and
 //! imported in order by the driver, which executes each block and stands by it
-//! that each certificate holds a full quorum. A peer that sends wrong blocks
+//! that each certificate holds a full quorum. Signatures of transactions are
+//! checked behind it, where a peer says who the senders are (`signatures`). A peer that sends wrong blocks
 //! loses the connection; one that does not answer, or slower than another that
 //! was asked after it, is left alone for a while, longer each time, so that
 //! whoever boasts of blocks that it does not hand out holds nobody up.
@@ -10,9 +11,11 @@
 mod download;
 mod plan;
 mod serve;
+mod signatures;
 mod unpacked_key;
 
 pub(crate) use serve::serve;
+pub(crate) use signatures::run as check_signatures;
 
 use crate::{
     chain::Chain,
@@ -306,7 +309,10 @@ impl Sync {
     }
 
     async fn check(&self, order: Order, response: SyncResponse) -> (Order, Step) {
-        let outcome = download::check(&self.chain, order, response).await;
+        let peers = self.links.peers();
+        let peer = peers.iter().find(|peer| peer.key == order.peer);
+        let newest = peer.map(|peer| peer.status.height).unwrap_or_default();
+        let outcome = download::check(&self.chain, newest, order, response).await;
         (order, Step::Done(outcome))
     }
 

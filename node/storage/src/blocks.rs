@@ -3,12 +3,22 @@
 
 use crate::database::{corrupt, decode};
 use crate::schema::{Table, meta};
+use crate::senders::recovered;
 use crate::{StorageError, Store, encoding, keys};
 use alloy_consensus::Header;
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use medina_types::{
     Block, Certificate, Height, HeightContext, Receipt, RecoveredBlock, SealedBlock,
 };
+
+/// A block as peers get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedBlock {
+    /// RLP of the block.
+    pub rlp: Vec<u8>,
+    /// Senders of its transactions, none where they are not stored yet.
+    pub senders: Vec<Address>,
+}
 
 impl Store {
     /// Hash of the genesis block, `None` before genesis.
@@ -56,7 +66,8 @@ impl Store {
         Ok(header.map(|header| keccak256(&*header)))
     }
 
-    /// Block with the senders of its transactions, by height.
+    /// Block with the senders of its transactions, by height. Senders that are not
+    /// stored yet ([`Self::check_next_signatures`]) are recovered here.
     ///
     /// # Errors
     /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
@@ -67,15 +78,20 @@ impl Store {
         };
         let body = self.read(Table::Bodies, &keys::height(height), encoding::read_body)?;
         let (body, senders) = body.ok_or_else(|| self.no_body(height))?;
+        let senders = match senders {
+            Some(senders) => senders,
+            None => recovered(&body, height)?,
+        };
         let sealed = SealedBlock::new(Block::new(header, body));
         Ok(Some(RecoveredBlock::new_unchecked(sealed, senders)))
     }
 
-    /// RLP of a block as peers get it, put together without decoding what is stored.
+    /// RLP of a block as peers get it, put together without decoding what is stored,
+    /// and the senders of its transactions.
     ///
     /// # Errors
     /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
-    pub fn block_rlp(&self, height: Height) -> Result<Option<Vec<u8>>, StorageError> {
+    pub fn block_rlp(&self, height: Height) -> Result<Option<EncodedBlock>, StorageError> {
         self.check_block_is_kept(height)?;
         let key = keys::height(height);
         let database = self.database();

@@ -23,6 +23,16 @@ pub enum SyncMode {
     Deferred,
 }
 
+/// Where the senders of a block's transactions come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Senders {
+    /// From the signatures.
+    Recovered,
+    /// From whoever sent the block. They are not stored, and the block is among
+    /// those that [`crate::Store::check_next_signatures`] goes through.
+    Claimed,
+}
+
 /// A decided block with everything that was computed for it.
 #[derive(Clone, Debug)]
 pub struct BlockCommit<'a> {
@@ -55,15 +65,21 @@ pub struct GenesisState {
     pub context: HeightContext,
 }
 
-/// Puts a decided block into a batch.
+/// Puts a decided block into a batch, its senders if they were recovered from the
+/// signatures.
 pub(crate) fn write_block(
     batch: &mut Batch<'_>,
     view: &View<'_>,
     commit: &BlockCommit<'_>,
+    senders: Senders,
 ) -> Result<(), StorageError> {
     let (block, height) = (commit.block, commit.block.height());
     write_header(batch, block.header(), block.hash());
-    write_body(batch, height, &block.sealed.block().body, &block.senders);
+    let known = match senders {
+        Senders::Recovered => &*block.senders,
+        Senders::Claimed => &[],
+    };
+    write_body(batch, height, &block.sealed.block().body, known);
     write_receipts(batch, height, commit.receipts);
     batch.put(
         Table::Certificates,

@@ -1,6 +1,7 @@
 //! Values of the tables. Writing cannot fail; reading checks everything, since
 //! a damaged disk must end in an error and not in a panic.
 
+use crate::EncodedBlock;
 use alloy_consensus::{BlockBody, Header, TxType};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Log, LogData, U256};
 use alloy_rlp::Decodable;
@@ -125,6 +126,7 @@ pub(crate) struct StoredLocation {
 #[derive(BorshSerialize, BorshDeserialize)]
 struct StoredBody {
     rlp: Vec<u8>,
+    /// One per transaction, or none while the signatures were not checked yet.
     senders: Vec<[u8; 20]>,
 }
 
@@ -136,8 +138,9 @@ pub(crate) fn body(body: &BlockBody<Transaction>, senders: &[Address]) -> Vec<u8
     })
 }
 
-/// RLP of a block from its stored header and body, neither of them decoded.
-pub(crate) fn block_rlp(header: &[u8], stored_body: &[u8]) -> Result<Vec<u8>, Reason> {
+/// RLP of a block from its stored header and body, and the stored senders; nothing
+/// of the block is decoded.
+pub(crate) fn block_rlp(header: &[u8], stored_body: &[u8]) -> Result<EncodedBlock, Reason> {
     // What borsh puts first of a `StoredBody`.
     let (length, rest) = stored_body
         .split_first_chunk::<4>()
@@ -156,22 +159,30 @@ pub(crate) fn block_rlp(header: &[u8], stored_body: &[u8]) -> Result<Vec<u8>, Re
     list.encode(&mut block);
     block.extend_from_slice(header);
     block.extend_from_slice(items);
-    Ok(block)
+    let senders: Vec<[u8; 20]> = read_borsh(&rest[length..])?;
+    Ok(EncodedBlock {
+        rlp: block,
+        senders: senders.into_iter().map(Address::from).collect(),
+    })
 }
 
-pub(crate) fn read_body(bytes: &[u8]) -> Result<(BlockBody<Transaction>, Vec<Address>), Reason> {
+/// A body, with the senders of its transactions unless they were not checked yet.
+pub(crate) fn read_body(
+    bytes: &[u8],
+) -> Result<(BlockBody<Transaction>, Option<Vec<Address>>), Reason> {
     let stored: StoredBody = read_borsh(bytes)?;
     let body: BlockBody<Transaction> = read_rlp(&stored.rlp)?;
-    if body.transactions.len() != stored.senders.len() {
-        let (transactions, senders) = (body.transactions.len(), stored.senders.len());
+    let (transactions, senders) = (body.transactions.len(), stored.senders.len());
+    if senders == 0 && transactions > 0 {
+        return Ok((body, None));
+    }
+    if transactions != senders {
         return Err(format!(
             "{transactions} transactions with {senders} senders"
         ));
     }
-    Ok((
-        body,
-        stored.senders.into_iter().map(Address::from).collect(),
-    ))
+    let senders = stored.senders.into_iter().map(Address::from).collect();
+    Ok((body, Some(senders)))
 }
 
 #[derive(BorshSerialize, BorshDeserialize)]

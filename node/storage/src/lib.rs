@@ -33,6 +33,7 @@ mod notes;
 mod pruning;
 mod rollback;
 mod schema;
+mod senders;
 mod snapshot;
 mod state;
 mod store;
@@ -41,10 +42,12 @@ mod tests;
 mod touched;
 mod trie;
 
-pub use commit::{BlockCommit, GenesisState, SyncMode};
+pub use blocks::EncodedBlock;
+pub use commit::{BlockCommit, GenesisState, Senders, SyncMode};
 pub use error::StorageError;
 pub use notes::Note;
 pub use pruning::{Kept, Swept};
+pub use senders::SignatureCheck;
 pub use snapshot::{SnapshotAccount, SnapshotChunk, SnapshotCursor};
 pub use state::{
     AccountProof, HistoricalState, LatestState, SlotProof, StateReader, StateRootUpdate,

@@ -68,6 +68,8 @@ pub(crate) mod meta {
     pub(crate) const HEAD: &[u8] = b"head";
     /// What was pruned and how far; absent while everything is kept.
     pub(crate) const PRUNING: &[u8] = b"pruning";
+    /// First block whose signatures were not checked; absent when all were.
+    pub(crate) const UNCHECKED: &[u8] = b"unchecked";
 }
 
 /// The only key of [`Table::Consensus`].

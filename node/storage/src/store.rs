@@ -1,6 +1,6 @@
 //! The store: one writer that extends the head, any number of readers.
 
-use crate::commit::{self, BlockCommit, GenesisState, SyncMode};
+use crate::commit::{self, BlockCommit, GenesisState, Senders, SyncMode};
 use crate::database::{Database, corrupt};
 use crate::notes::Note;
 use crate::pruning::{Kept, Pruning};
@@ -106,7 +106,12 @@ struct Inner {
     /// First block whose state is kept, and whose body is.
     state_from: AtomicU64,
     blocks_from: AtomicU64,
+    /// First block whose signatures were not checked, [`ALL_CHECKED`] when all were.
+    unchecked_from: AtomicU64,
 }
+
+/// No block has this height.
+const ALL_CHECKED: u64 = u64::MAX;
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,12 +134,14 @@ impl Store {
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, StorageError> {
         let database = Database::open(path.as_ref(), &options)?;
         let pruning = database.view().pruning()?;
+        let unchecked = database.view().unchecked_from()?;
         let store = Self(Arc::new(Inner {
             database,
             head: RwLock::new(None),
             writer: Mutex::new(()),
             state_from: AtomicU64::new(pruning.state_from),
             blocks_from: AtomicU64::new(pruning.blocks_from),
+            unchecked_from: AtomicU64::new(unchecked.map_or(ALL_CHECKED, |from| from.0)),
             pruning: Mutex::new(pruning),
         }));
         let head = store.read_head()?.map(Arc::new);
@@ -242,6 +249,16 @@ impl Store {
         blocks_from.store(kept.blocks_from.0, Ordering::SeqCst);
     }
 
+    pub(crate) fn unchecked(&self) -> Option<Height> {
+        let from = self.0.unchecked_from.load(Ordering::SeqCst);
+        (from != ALL_CHECKED).then_some(Height(from))
+    }
+
+    pub(crate) fn announce_unchecked(&self, from: Option<Height>) {
+        let from = from.map_or(ALL_CHECKED, |from| from.0);
+        self.0.unchecked_from.store(from, Ordering::SeqCst);
+    }
+
     /// The state root after changes on top of the head.
     ///
     /// # Errors
@@ -292,7 +309,15 @@ impl Store {
     /// [`StorageError::ReceiptCount`]; the head then stays. After
     /// [`StorageError::Database`] the caller stops: the disk is full or broken.
     pub fn commit(&self, commit: BlockCommit<'_>) -> Result<(), StorageError> {
-        self.commit_with_notes(commit, &[])
+        self.commit_as(commit, &[], Senders::Recovered)
+    }
+
+    /// As [`Self::commit`], of a block whose senders nobody checked yet.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_with_claimed_senders(&self, commit: BlockCommit<'_>) -> Result<(), StorageError> {
+        self.commit_as(commit, &[], Senders::Claimed)
     }
 
     /// As [`Self::commit`], with notes in the same batch.
@@ -304,12 +329,28 @@ impl Store {
         commit: BlockCommit<'_>,
         notes: &[Note],
     ) -> Result<(), StorageError> {
+        self.commit_as(commit, notes, Senders::Recovered)
+    }
+
+    fn commit_as(
+        &self,
+        commit: BlockCommit<'_>,
+        notes: &[Note],
+        senders: Senders,
+    ) -> Result<(), StorageError> {
         let _writer = self.0.writer.lock();
         self.check_commit(&commit)?;
         let mut batch = self.0.database.batch();
-        commit::write_block(&mut batch, &self.0.database.view(), &commit)?;
+        commit::write_block(&mut batch, &self.0.database.view(), &commit, senders)?;
         self.write_notes(&mut batch, notes)?;
+        let unchecked = match senders {
+            Senders::Claimed => self.note_unchecked(&mut batch, commit.block.height())?,
+            Senders::Recovered => None,
+        };
         batch.write(commit.sync)?;
+        if let Some(from) = unchecked {
+            self.announce_unchecked(Some(from));
+        }
         self.set_head(Head {
             height: commit.block.height(),
             hash: commit.block.hash(),

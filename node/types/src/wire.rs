@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Version of everything on the wire; peers with another one are refused by name.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Why a message was refused; its sender loses the connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,9 @@ pub struct CertifiedBlock {
     pub block: Vec<u8>,
     /// Commit signatures of a quorum.
     pub certificate: Certificate,
+    /// Senders of the block's transactions as the peer knows them, or none: a claim,
+    /// with which the block can be executed before its signatures are checked.
+    pub senders: Vec<[u8; 20]>,
 }
 
 /// Consecutive blocks from the height asked for; fewer when cut short or at the head.

@@ -1,7 +1,7 @@
 //! A decided block becomes the head: written, announced, told to the engine.
 
 use super::{Driver, Unsynced};
-use crate::{clock::Doubt, fatal::Fatal};
+use crate::{chain::Written, clock::Doubt, fatal::Fatal};
 use medina_consensus::{HeadInfo, Input};
 use medina_execution::ExecutedBlock;
 use medina_storage::{Head, SyncMode};
@@ -35,9 +35,7 @@ impl Driver {
                 })?
             }
         };
-        tokio::task::block_in_place(|| {
-            self.finish(executed, certificate, record, SyncMode::Synced)
-        })?;
+        tokio::task::block_in_place(|| self.finish(executed, certificate, record, Written::LIVE))?;
         self.announce();
         self.decided()
     }
@@ -47,7 +45,7 @@ impl Driver {
         executed: ExecutedBlock,
         certificate: &Certificate,
         record: Option<Vec<u8>>,
-        sync: SyncMode,
+        how: Written,
     ) -> Result<(), Fatal> {
         let header = executed.block.header();
         let (height, gas, time_s) = (header.number, header.gas_used, header.timestamp);
@@ -55,7 +53,8 @@ impl Driver {
         if let Some(reason) = &executed.validators_refused {
             warn!(height, %reason, "the Permissioning contract names validators that cannot be used: the set stays");
         }
-        self.chain.commit(executed, certificate, record, sync)?;
+        let sync = how.sync;
+        self.chain.commit(executed, certificate, record, how)?;
         self.unsynced = match sync {
             SyncMode::Synced => Unsynced::Nothing,
             SyncMode::Deferred if self.unsynced == Unsynced::Nothing => Unsynced::Blocks,

@@ -1,7 +1,8 @@
 //! Certified blocks from other nodes: checked, executed, stored, told to the engine.
 
 use super::{Driver, Unsynced};
-use crate::fatal::Fatal;
+use crate::{chain::Written, fatal::Fatal};
+use alloy_consensus::transaction::SignerRecoverable;
 use alloy_primitives::{Address, B256};
 use medina_storage::SyncMode;
 use medina_types::{Certificate, CertificateError, Height, SealedBlock, ValidatorSet};
@@ -20,9 +21,43 @@ pub(crate) struct ImportBlock {
     pub(crate) verified_with: Option<Arc<ValidatorSet>>,
     /// Whether the body was found to be the header's.
     pub(crate) is_body_checked: bool,
-    /// Senders that were recovered on the way, by transaction; of the others the
-    /// import recovers them itself.
-    pub(crate) senders: HashMap<B256, Address>,
+    /// What is known of its senders.
+    pub(crate) senders: KnownSenders,
+}
+
+/// Senders that came with a block, by transaction.
+#[derive(Clone, Debug)]
+pub(crate) enum KnownSenders {
+    /// From the signatures; the import recovers those that are missing.
+    Recovered(HashMap<B256, Address>),
+    /// All of them, from the peer that sent the block.
+    Claimed(HashMap<B256, Address>),
+}
+
+impl Default for KnownSenders {
+    fn default() -> Self {
+        Self::Recovered(HashMap::new())
+    }
+}
+
+impl KnownSenders {
+    const fn by_transaction(&self) -> &HashMap<B256, Address> {
+        match self {
+            Self::Recovered(senders) | Self::Claimed(senders) => senders,
+        }
+    }
+
+    /// Whether they are claimed and one is not what the signature says. One that
+    /// nobody signed is no false claim: the block is wrong then.
+    fn are_false(&self, block: &SealedBlock) -> bool {
+        let Self::Claimed(claimed) = self else {
+            return false;
+        };
+        block.transactions().iter().any(|transaction| {
+            let sender = transaction.recover_signer().ok();
+            sender.is_some() && sender.as_ref() != claimed.get(transaction.tx_hash())
+        })
+    }
 }
 
 impl From<(SealedBlock, Certificate)> for ImportBlock {
@@ -32,7 +67,7 @@ impl From<(SealedBlock, Certificate)> for ImportBlock {
             certificate,
             verified_with: None,
             is_body_checked: false,
-            senders: HashMap::new(),
+            senders: KnownSenders::default(),
         }
     }
 }
@@ -53,6 +88,8 @@ pub(crate) enum ImportError {
     },
     #[error("block {0} came with a body that its header does not name")]
     OtherBody(Height),
+    #[error("block {0} came with senders that did not sign its transactions")]
+    FalseSenders(Height),
     #[error("the node is stopping")]
     Stopped,
 }
@@ -110,12 +147,23 @@ impl Driver {
         if !is_body_checked && !block.is_body_of_header() {
             return Ok(Err(ImportError::OtherBody(height)));
         }
-        // From here on it is a quorum's block, and not the sender's fault.
-        let executed = self.chain.validate_with(block, senders).map_err(|error| {
-            let reason = error.to_string();
-            Fatal::CertifiedBlockInvalid { height, reason }
-        })?;
-        self.finish(executed, certificate, None, SyncMode::Deferred)?;
+        // From here on it is a quorum's block, and not the sender's fault unless it
+        // claimed false senders.
+        let executed = match self.chain.validate_with(block, senders.by_transaction()) {
+            Ok(executed) => executed,
+            Err(_) if senders.are_false(block) => {
+                return Ok(Err(ImportError::FalseSenders(height)));
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                return Err(Fatal::CertifiedBlockInvalid { height, reason });
+            }
+        };
+        let how = match senders {
+            KnownSenders::Recovered(_) => Written::IMPORTED,
+            KnownSenders::Claimed(_) => Written::IMPORTED_WITH_CLAIMED_SENDERS,
+        };
+        self.finish(executed, certificate, None, how)?;
         self.sync_disk_now_and_then()?;
         self.decided()?;
         Ok(Ok(()))

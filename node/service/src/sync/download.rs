@@ -1,11 +1,16 @@
 //! One request for blocks: sent, answered, decoded and checked, off the driver.
 //!
-//! Certificates and bodies are checked and senders recovered here, many at once
-//! and while the driver executes earlier blocks, against the validators of our
-//! head; the driver checks again what turns out to belong to another set.
+//! Certificates and bodies are checked here, many at once and while the driver
+//! executes earlier blocks, against the validators of our head; the driver checks
+//! again what turns out to belong to another set. Senders are taken as the peer
+//! claims them where it does, and recovered else: see [`super::signatures`].
 
 use super::{plan::Order, unpacked_key::UnpackedKey};
-use crate::{chain::Chain, driver::ImportBlock, links::Links};
+use crate::{
+    chain::Chain,
+    driver::{ImportBlock, KnownSenders},
+    links::Links,
+};
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_primitives::{Address, B256};
 use medina_network::NetworkError;
@@ -51,11 +56,16 @@ pub(super) async fn fetch(links: &dyn Links, order: Order) -> Result<SyncRespons
     }
 }
 
-/// Checks an answer.
-pub(super) async fn check(chain: &Chain, order: Order, response: SyncResponse) -> Outcome {
+/// Checks an answer of a peer whose newest block is `newest`.
+pub(super) async fn check(
+    chain: &Chain,
+    newest: Height,
+    order: Order,
+    response: SyncResponse,
+) -> Outcome {
     let set = Arc::new(chain.head().context.validators.clone());
     let chain = chain.clone();
-    let check = move || Rules::new(&chain, set).check(order.request, response);
+    let check = move || Rules::new(&chain, set, newest).check(order.request, response);
     match tokio::task::spawn_blocking(check).await {
         Ok(outcome) => outcome,
         // The node is stopping.
@@ -75,10 +85,13 @@ struct Rules<'a> {
     set: Arc<ValidatorSet>,
     /// The set's keys, unpacked once.
     keys: HashMap<NodePublicKey, UnpackedKey>,
+    /// The peer's newest block. Its signatures are checked at once, so that a node
+    /// that follows block by block has nothing left to check.
+    newest: Height,
 }
 
 impl<'a> Rules<'a> {
-    fn new(chain: &'a Chain, set: Arc<ValidatorSet>) -> Self {
+    fn new(chain: &'a Chain, set: Arc<ValidatorSet>, newest: Height) -> Self {
         let keys = set
             .validators()
             .iter()
@@ -87,6 +100,7 @@ impl<'a> Rules<'a> {
             chain,
             keys: keys.collect(),
             set,
+            newest,
         }
     }
 
@@ -130,17 +144,35 @@ impl<'a> Rules<'a> {
         }
         let certificate = certified.certificate;
         let is_verified = self.is_proven(&block, &certificate);
+        let claimed = self.claimed(&block, &certified.senders);
+        let senders = match (is_verified, claimed) {
+            (true, Some(claimed)) => KnownSenders::Claimed(claimed),
+            // A quorum's block is executed in any case; no work for anybody else's.
+            (true, None) => KnownSenders::Recovered(self.recovered(&block)),
+            (false, _) => KnownSenders::default(),
+        };
         Ok(ImportBlock {
             verified_with: is_verified.then(|| self.set.clone()),
             is_body_checked: true,
-            // A quorum's block is executed in any case; no work for anybody else's.
-            senders: match is_verified {
-                true => self.senders(&block),
-                false => HashMap::new(),
-            },
+            senders,
             block,
             certificate,
         })
+    }
+
+    /// The claimed senders by transaction, where the peer claims one for each. In a
+    /// development network a signature may be anybody's.
+    fn claimed(&self, block: &SealedBlock, senders: &[[u8; 20]]) -> Option<HashMap<B256, Address>> {
+        let transactions = block.transactions();
+        let may_claim = block.height() < self.newest && self.chain.dev.is_none();
+        let is_complete = !transactions.is_empty() && senders.len() == transactions.len();
+        if !may_claim || !is_complete {
+            return None;
+        }
+        let hashes = transactions
+            .iter()
+            .map(|transaction| *transaction.tx_hash());
+        Some(hashes.zip(senders.iter().map(Address::from)).collect())
     }
 
     /// The same check as [`Certificate::verify`] makes, with keys unpacked once.
@@ -158,7 +190,7 @@ impl<'a> Rules<'a> {
     }
 
     /// A signature that is none is left to the import, which names it.
-    fn senders(&self, block: &SealedBlock) -> HashMap<B256, Address> {
+    fn recovered(&self, block: &SealedBlock) -> HashMap<B256, Address> {
         let transactions = block.transactions().par_iter();
         let recovered = transactions.filter_map(|transaction| {
             let hash = *transaction.tx_hash();

@@ -39,9 +39,13 @@ fn certified_block(chain: &Chain, height: Height) -> Result<Option<CertifiedBloc
     if may_lack_seals && !chain.is_certified(height)? {
         return Ok(None);
     }
-    let Some(block) = chain.store.block_rlp(height)? else {
+    let Some(encoded) = chain.store.block_rlp(height)? else {
         return Ok(None);
     };
     let certificate = chain.store.certificate(height)?;
-    Ok(certificate.map(|certificate| CertifiedBlock { block, certificate }))
+    Ok(certificate.map(|certificate| CertifiedBlock {
+        block: encoded.rlp,
+        certificate,
+        senders: encoded.senders.into_iter().map(Into::into).collect(),
+    }))
 }

@@ -1,20 +1,15 @@
 //! How fast a node catches up. Run it with
 //! `cargo test --release -p medina-service --lib catch_up_speed -- --ignored --nocapture`.
 
-use super::support::*;
+use super::{support::*, transfers::chain_of_transfers};
 use crate::{
-    chain::Chain,
+    chain::Written,
     sync::{Sync, serve},
 };
-use alloy_consensus::{SignableTransaction, TxEip1559, transaction::SignerRecoverable};
-use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
-use alloy_signer::SignerSync;
-use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
-use medina_execution::BuildAttributes;
-use medina_storage::SyncMode;
-use medina_types::{Height, RecoveredTransaction, SealedBlock, wire::SyncRequest};
+use alloy_consensus::transaction::SignerRecoverable;
+use medina_types::{Height, SealedBlock, wire::SyncRequest};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -74,64 +69,11 @@ impl Costs {
 /// Blocks full of token transfers between the test accounts.
 const FULL_BLOCKS: u64 = 8;
 const TRANSFERS_PER_BLOCK: u64 = 1_000;
-const ACCOUNTS: u64 = 10;
-
-/// `transfer(address,uint256)` of one base unit by a test account.
-fn transfer(chain: &Chain, sender: u64, nonce: u64) -> Arc<RecoveredTransaction> {
-    let signer = MnemonicBuilder::<English>::default()
-        .phrase("test test test test test test test test test test test junk")
-        .index(u32::try_from(sender).unwrap())
-        .unwrap()
-        .build()
-        .unwrap();
-    let mut input = keccak256("transfer(address,uint256)")[..4].to_vec();
-    input.extend_from_slice(Address::repeat_byte(7).into_word().as_slice());
-    input.extend_from_slice(&U256::from(1).to_be_bytes::<32>());
-    let transaction = TxEip1559 {
-        chain_id: chain.spec.chain_id,
-        nonce,
-        gas_limit: 100_000,
-        to: TxKind::Call(chain.spec.contracts["medinaToken"]),
-        input: input.into(),
-        ..TxEip1559::default()
-    };
-    let signature = signer.sign_hash_sync(&transaction.signature_hash());
-    let signed = transaction.into_signed(signature.unwrap());
-    Arc::new(RecoveredTransaction::recover(signed.into()).unwrap())
-}
-
-fn chain_of_transfers() -> (tempfile::TempDir, Chain) {
-    let (folder, chain) = chain();
-    for block in 0..FULL_BLOCKS {
-        let mut waiting: VecDeque<_> = (0..TRANSFERS_PER_BLOCK)
-            .map(|index| {
-                let nonce = (block * TRANSFERS_PER_BLOCK + index) / ACCOUNTS;
-                transfer(&chain, index % ACCOUNTS, nonce)
-            })
-            .collect();
-        let head = chain.head();
-        let attributes = BuildAttributes {
-            beneficiary: head.context.validators.get(0).unwrap().operator,
-            timestamp_s: 1_700_000_001,
-            extra_data: Bytes::new(),
-        };
-        let (executor, store) = (&chain.executor, &chain.store);
-        let mut next = || waiting.pop_front();
-        let built = executor.build(store, &head, &attributes, &mut next, &mut || false);
-        let built = built.unwrap();
-        assert_eq!(built.receipts.len() as u64, TRANSFERS_PER_BLOCK);
-        assert!(built.receipts.iter().all(|receipt| receipt.success));
-        let certificate = seal(&chain, &built.block.sealed);
-        let committed = chain.commit(built, &certificate, None, SyncMode::Deferred);
-        committed.unwrap();
-    }
-    (folder, chain)
-}
 
 #[test]
 #[ignore = "a measurement: prints figures"]
 fn catch_up_costs_of_a_transfer() {
-    let (_source_folder, source) = chain_of_transfers();
+    let (_source_folder, source) = chain_of_transfers(FULL_BLOCKS, TRANSFERS_PER_BLOCK);
     let (_folder, chain) = chain();
     let mut costs = Costs::default();
     for from in 1..=FULL_BLOCKS {
@@ -159,7 +101,7 @@ fn catch_up_costs_of_a_transfer() {
             });
             costs.of("commit", || {
                 chain
-                    .commit(executed, &block.certificate, None, SyncMode::Deferred)
+                    .commit(executed, &block.certificate, None, Written::IMPORTED)
                     .unwrap();
             });
         }
@@ -200,7 +142,7 @@ fn catch_up_costs_of_an_empty_block() {
             costs.of("(of it the view)", || drop(chain.store.state()));
             costs.of("commit", || {
                 chain
-                    .commit(executed, &block.certificate, None, SyncMode::Deferred)
+                    .commit(executed, &block.certificate, None, Written::IMPORTED)
                     .unwrap();
             });
         }

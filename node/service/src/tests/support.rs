@@ -1,7 +1,7 @@
 //! A small chain, an engine that follows a script, links that remember.
 
 use crate::{
-    chain::Chain,
+    chain::{Chain, Written},
     clock::Clock,
     config::{ConsensusSection, ListenSection, LogSection, NodeConfig, RpcSection},
     driver::{Driver, DriverHandle},
@@ -17,7 +17,7 @@ use medina_execution::{BuildAttributes, ExecutedBlock, Executor};
 use medina_genesis::{ChainOptions, LoadedGenesis, new_chain};
 use medina_network::{NetworkError, PeerInfo};
 use medina_pool::{Pool, PoolConfig};
-use medina_storage::{OpenOptions, Store, SyncMode};
+use medina_storage::{OpenOptions, Store};
 use medina_types::{
     Certificate, ChainSpec, ConsensusEngine, ConsensusParameters, Height, NodePublicKey,
     NodeSecretKey, PermissionMode, Round, SealedBlock, Validator, ValidatorSet, commit_message,
@@ -174,7 +174,7 @@ pub(crate) fn grown_chain(blocks: u64) -> (TempDir, Chain) {
     for _ in 0..blocks {
         let (executed, certificate) = next_block(&chain);
         chain
-            .commit(executed, &certificate, None, SyncMode::Deferred)
+            .commit(executed, &certificate, None, Written::IMPORTED)
             .unwrap();
     }
     (folder, chain)

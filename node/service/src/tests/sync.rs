@@ -2,10 +2,9 @@
 
 use super::support::*;
 use crate::{
-    chain::Chain,
+    chain::{Chain, Written},
     sync::{Sync, SyncProgress, serve},
 };
-use medina_storage::SyncMode;
 use medina_types::{Height, NodePublicKey, SealedBlock, limits, wire::SyncRequest};
 use std::{
     collections::BTreeSet,
@@ -278,7 +277,7 @@ async fn raft_block_is_served_and_announced_only_once_a_majority_has_signed_it()
         let (executed, _) = next_block(&source);
         let sealed = seal_by(&source, &executed.block.sealed, signers);
         source
-            .commit(executed, &sealed, None, SyncMode::Deferred)
+            .commit(executed, &sealed, None, Written::IMPORTED)
             .unwrap();
     }
     let all = SyncRequest {
@@ -315,6 +314,7 @@ async fn block_below_a_majority_is_refused_from_whoever_sends_it() {
         let certified = medina_types::wire::CertifiedBlock {
             block: block.clone(),
             certificate: certificate.clone(),
+            senders: Vec::new(),
         };
         Some(medina_types::wire::SyncResponse {
             blocks: vec![certified],

@@ -33,7 +33,11 @@ fn everything_of_a_block_reads_back_after_reopening() {
     for height in [0, 1, 2].map(Height) {
         let block = store.block_by_number(height).unwrap().unwrap();
         let encoded = block.sealed.encode().to_vec();
-        assert_eq!(store.block_rlp(height), Ok(Some(encoded)));
+        let expected = crate::EncodedBlock {
+            rlp: encoded,
+            senders: block.senders.to_vec(),
+        };
+        assert_eq!(store.block_rlp(height), Ok(Some(expected)));
     }
     assert_eq!(store.block_rlp(Height(3)), Ok(None));
     assert_eq!(

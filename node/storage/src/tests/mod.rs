@@ -9,4 +9,5 @@ mod notes;
 mod opening;
 mod pruning;
 mod rollback;
+mod senders;
 mod snapshot;

@@ -1,0 +1,170 @@
+//! Blocks that are executed with the senders that a peer claims.
+
+use super::{support::*, transfers::*};
+use crate::{
+    chain::Chain,
+    fatal::Fatal,
+    sync::{Sync, check_signatures, serve},
+};
+use alloy_consensus::SignableTransaction;
+use alloy_primitives::{Signature, U256};
+use medina_storage::StateReader as _;
+use medina_types::{
+    Height, RecoveredTransaction, Transaction,
+    wire::{CertifiedBlock, SyncRequest},
+};
+use std::{sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+const BLOCKS: u64 = 5;
+
+struct Behind {
+    _folder: TempDir,
+    chain: Chain,
+    links: Arc<FakeLinks>,
+    sync: Sync,
+    _driver: Running,
+}
+
+/// A node at genesis that knows nobody yet.
+fn behind() -> Behind {
+    let (folder, chain) = chain();
+    let links = Arc::new(FakeLinks::default());
+    let driver = run_driver(&chain, idle_engine(&chain), links.clone());
+    let (sync, _) = Sync::new(
+        chain.clone(),
+        driver.handle.clone(),
+        links.clone(),
+        key(3),
+        Arc::default(),
+    );
+    Behind {
+        _folder: folder,
+        chain,
+        links,
+        sync,
+        _driver: driver,
+    }
+}
+
+/// A peer that hands out the blocks of a chain with senders of its own.
+fn claiming(
+    source: &Chain,
+    claim: impl Fn(&mut CertifiedBlock) + Send + std::marker::Sync + 'static,
+) -> Answer {
+    let source = source.clone();
+    Box::new(move |request: SyncRequest| {
+        let mut response = serve(&source, request);
+        response.blocks.iter_mut().for_each(&claim);
+        Some(response)
+    })
+}
+
+/// The check behind the import, until it has nothing left to do or finds something.
+async fn checked(chain: &Chain) -> Result<(), Fatal> {
+    let (_progress, progress) = watch::channel(None);
+    let (stop, stopping) = watch::channel(false);
+    let check = tokio::spawn(check_signatures(chain.clone(), progress, stopping));
+    for _ in 0..600 {
+        if chain.store.unchecked_from().is_none() || check.is_finished() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.send_replace(true);
+    check.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_are_checked_behind_the_import() {
+    let (_source_folder, source) = chain_of_transfers(BLOCKS, 8);
+    let node = behind();
+    node.links.connect(key(0), Height(BLOCKS), honest(&source));
+    node.sync.catch_up().await;
+    assert_eq!(node.chain.head(), source.head());
+    assert_eq!(node.chain.store.unchecked_from(), Some(Height(1)));
+    for height in (1..=BLOCKS).map(Height) {
+        let (ours, theirs) = (&node.chain.store, &source.store);
+        assert_eq!(ours.block_by_number(height), theirs.block_by_number(height));
+        let is_stored = !ours.block_rlp(height).unwrap().unwrap().senders.is_empty();
+        assert_eq!(
+            is_stored,
+            height == Height(BLOCKS),
+            "the newest is checked at once"
+        );
+    }
+    checked(&node.chain).await.unwrap();
+    assert_eq!(node.chain.store.unchecked_from(), None);
+    for height in (1..=BLOCKS).map(Height) {
+        let (ours, theirs) = (&node.chain.store, &source.store);
+        assert_eq!(ours.block_rlp(height), theirs.block_rlp(height));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_that_claims_false_senders_loses_its_link_and_misleads_nobody() {
+    let (_source_folder, source) = chain_of_transfers(BLOCKS, 8);
+    let swap = |block: &mut CertifiedBlock| block.senders.swap(0, 1);
+    let nobody = |block: &mut CertifiedBlock| block.senders[7] = [9; 20];
+    for lie in [claiming(&source, swap), claiming(&source, nobody)] {
+        let node = behind();
+        node.links.connect(key(9), Height(BLOCKS), lie);
+        node.sync.catch_up().await;
+        assert_eq!(node.chain.head().height, Height::GENESIS);
+        assert_eq!(node.links.disconnected(), [key(9)]);
+        node.links.connect(key(0), Height(BLOCKS), honest(&source));
+        node.sync.catch_up().await;
+        assert_eq!(node.chain.head(), source.head());
+        checked(&node.chain).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_that_are_not_one_for_each_transaction_are_no_claim() {
+    let (_source_folder, source) = chain_of_transfers(BLOCKS, 8);
+    let too_few = |block: &mut CertifiedBlock| {
+        block.senders.pop();
+    };
+    let too_many = |block: &mut CertifiedBlock| block.senders.push([1; 20]);
+    for answer in [claiming(&source, too_few), claiming(&source, too_many)] {
+        let node = behind();
+        node.links.connect(key(0), Height(BLOCKS), answer);
+        node.sync.catch_up().await;
+        assert_eq!(node.chain.head(), source.head());
+        assert_eq!(node.chain.store.unchecked_from(), None);
+        assert!(node.links.disconnected().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_that_follows_a_quorum_stops_at_what_nobody_signed() {
+    let (_source_folder, source) = chain_of_transfers(2, 8);
+    // A quorum that is no more honest decides a transfer in another's name.
+    let victim = source
+        .store
+        .block_by_number(Height(1))
+        .unwrap()
+        .unwrap()
+        .senders[0];
+    let nonce = source.store.state().account(victim).unwrap().unwrap().nonce;
+    let nobody = Signature::new(U256::ZERO, U256::ZERO, false);
+    let forged: Transaction = unsigned(&source, nonce).into_signed(nobody).into();
+    let forged = RecoveredTransaction::new_unchecked(forged, victim);
+    extend(&source, vec![Arc::new(forged)]);
+    extend(&source, Vec::new());
+
+    let node = behind();
+    node.links.connect(key(0), Height(4), honest(&source));
+    node.sync.catch_up().await;
+    assert_eq!(node.chain.head(), source.head());
+    let found = checked(&node.chain).await;
+    let Err(Fatal::CertifiedBlockInvalid { height, reason }) = found else {
+        panic!("{found:?}");
+    };
+    assert_eq!(height, Height(3));
+    assert!(
+        reason.starts_with("nobody signed transaction 0"),
+        "{reason}"
+    );
+}
