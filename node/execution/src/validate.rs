@@ -67,6 +67,39 @@ impl Executor {
         })
     }
 
+    /// Checks once more, on the state of its parent, that a block of the chain leads
+    /// where its header says, with these senders.
+    ///
+    /// # Errors
+    /// As [`Self::validate`]; a state that is pruned is our fault.
+    pub fn check_again(
+        &self,
+        store: &Store,
+        block: &SealedBlock,
+        senders: &[Address],
+    ) -> Result<(), InvalidBlock> {
+        let header = block.header();
+        let parent = block.height().previous().unwrap_or_default();
+        let before = store
+            .state_at(parent)
+            .map_err(crate::ExecutionError::from)?;
+        let environment = CallEnvironment::of_header(header);
+        self.check_permissions(&before, environment, block, senders)?;
+        let mut state = self.state_on(&before);
+        self.begin_edited(&header.extra_data, &mut state)?;
+        let executed = self.execute_block(state, block, senders)?;
+        check_execution(header, &executed)?;
+        let expected = store
+            .state_root_on(parent, &executed.changes)
+            .map_err(crate::ExecutionError::from)?;
+        let found = header.state_root;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(InvalidBlock::StateRoot { expected, found })
+        }
+    }
+
     fn execute_block(
         &self,
         state: BlockState<'_>,

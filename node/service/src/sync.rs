@@ -3,10 +3,10 @@
 //! Blocks are downloaded in ranges, in parallel, checked as they come and
 //! imported in order by the driver, which executes each block and stands by it
 //! that each certificate holds a full quorum. Signatures of transactions are
-//! checked behind it, where a peer says who the senders are (`signatures`). A peer that sends wrong blocks
-//! loses the connection; one that does not answer, or slower than another that
-//! was asked after it, is left alone for a while, longer each time, so that
-//! whoever boasts of blocks that it does not hand out holds nobody up.
+//! checked behind it, where a peer says who the senders are (`signatures`). A peer
+//! that sends wrong blocks loses the connection; one that does not answer, or slower
+//! than another that was asked after it, is left alone for a while, longer each
+//! time, so that whoever boasts of blocks that it does not hand out holds nobody up.
 
 mod download;
 mod plan;

@@ -2,6 +2,7 @@
 //! these reads need no snapshot.
 
 use crate::database::{corrupt, decode};
+use crate::encoding::StoredSenders;
 use crate::schema::{Table, meta};
 use crate::senders::recovered;
 use crate::{StorageError, Store, encoding, keys};
@@ -16,7 +17,7 @@ use medina_types::{
 pub struct EncodedBlock {
     /// RLP of the block.
     pub rlp: Vec<u8>,
-    /// Senders of its transactions, none where they are not stored yet.
+    /// Senders of its transactions, none where they are only claimed yet.
     pub senders: Vec<Address>,
 }
 
@@ -66,8 +67,9 @@ impl Store {
         Ok(header.map(|header| keccak256(&*header)))
     }
 
-    /// Block with the senders of its transactions, by height. Senders that are not
-    /// stored yet ([`Self::check_next_signatures`]) are recovered here.
+    /// Block with the senders of its transactions, by height. Senders that are only
+    /// claimed yet ([`Self::check_next_signatures`]) are recovered here; who needs none
+    /// reads [`Self::sealed_block`].
     ///
     /// # Errors
     /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
@@ -79,11 +81,25 @@ impl Store {
         let body = self.read(Table::Bodies, &keys::height(height), encoding::read_body)?;
         let (body, senders) = body.ok_or_else(|| self.no_body(height))?;
         let senders = match senders {
-            Some(senders) => senders,
-            None => recovered(&body, height)?,
+            StoredSenders::Recovered(senders) => senders,
+            StoredSenders::Claimed(_) => recovered(&body, height)?,
         };
         let sealed = SealedBlock::new(Block::new(header, body));
         Ok(Some(RecoveredBlock::new_unchecked(sealed, senders)))
+    }
+
+    /// Block by height, whoever signed its transactions.
+    ///
+    /// # Errors
+    /// [`StorageError::BlockPruned`]; else see [`Self::genesis_hash`].
+    pub fn sealed_block(&self, height: Height) -> Result<Option<SealedBlock>, StorageError> {
+        self.check_block_is_kept(height)?;
+        let Some(header) = self.header_by_number(height)? else {
+            return Ok(None);
+        };
+        let body = self.read(Table::Bodies, &keys::height(height), encoding::read_body)?;
+        let (body, _) = body.ok_or_else(|| self.no_body(height))?;
+        Ok(Some(SealedBlock::new(Block::new(header, body))))
     }
 
     /// RLP of a block as peers get it, put together without decoding what is stored,

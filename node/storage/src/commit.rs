@@ -1,6 +1,7 @@
 //! One block as one write batch: everything a block leaves behind, or nothing.
 
 use crate::database::{Batch, View, corrupt};
+use crate::encoding::StoredSenders;
 use crate::schema::{CONSENSUS_RECORD, Table, meta};
 use crate::state::{StateRootUpdate, tables_of};
 use crate::trie::NodeChange;
@@ -28,8 +29,8 @@ pub enum SyncMode {
 pub enum Senders {
     /// From the signatures.
     Recovered,
-    /// From whoever sent the block. They are not stored, and the block is among
-    /// those that [`crate::Store::check_next_signatures`] goes through.
+    /// From whoever sent the block. Readers are told what the signatures say, and the
+    /// block is among those that [`crate::Store::check_next_signatures`] goes through.
     Claimed,
 }
 
@@ -65,8 +66,7 @@ pub struct GenesisState {
     pub context: HeightContext,
 }
 
-/// Puts a decided block into a batch, its senders if they were recovered from the
-/// signatures.
+/// Puts a decided block into a batch.
 pub(crate) fn write_block(
     batch: &mut Batch<'_>,
     view: &View<'_>,
@@ -75,11 +75,12 @@ pub(crate) fn write_block(
 ) -> Result<(), StorageError> {
     let (block, height) = (commit.block, commit.block.height());
     write_header(batch, block.header(), block.hash());
-    let known = match senders {
-        Senders::Recovered => &*block.senders,
-        Senders::Claimed => &[],
+    let listed = block.senders.to_vec();
+    let senders = match senders {
+        Senders::Recovered => StoredSenders::Recovered(listed),
+        Senders::Claimed => StoredSenders::Claimed(listed),
     };
-    write_body(batch, height, &block.sealed.block().body, known);
+    write_body(batch, height, &block.sealed.block().body, &senders);
     write_receipts(batch, height, commit.receipts);
     batch.put(
         Table::Certificates,
@@ -113,7 +114,7 @@ pub(crate) fn write_genesis(
             withdrawals,
             ..BlockBody::default()
         },
-        &[],
+        &StoredSenders::Recovered(Vec::new()),
     );
     write_receipts(batch, height, &[]);
     write_context(batch, height, &genesis.context);
@@ -138,7 +139,7 @@ fn write_body(
     batch: &mut Batch<'_>,
     height: Height,
     body: &BlockBody<Transaction>,
-    senders: &[Address],
+    senders: &StoredSenders,
 ) {
     batch.put(
         Table::Bodies,

@@ -123,19 +123,43 @@ pub(crate) struct StoredLocation {
     pub(crate) index: u64,
 }
 
+/// Senders of a body's transactions, one each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoredSenders {
+    /// As the signatures say.
+    Recovered(Vec<Address>),
+    /// As the peer said with whose word the block was executed.
+    Claimed(Vec<Address>),
+}
+
 #[derive(BorshSerialize, BorshDeserialize)]
 struct StoredBody {
     rlp: Vec<u8>,
-    /// One per transaction, or none while the signatures were not checked yet.
+    /// As the signatures say; none while they are only claimed. The claims follow
+    /// then, as one more list.
     senders: Vec<[u8; 20]>,
 }
 
-pub(crate) fn body(body: &BlockBody<Transaction>, senders: &[Address]) -> Vec<u8> {
-    let senders = senders.iter().map(|sender| sender.0.0).collect();
-    borsh(&StoredBody {
-        rlp: alloy_rlp::encode(body),
-        senders,
-    })
+fn to_bytes(senders: &[Address]) -> Vec<[u8; 20]> {
+    senders.iter().map(|sender| sender.0.0).collect()
+}
+
+fn to_addresses(senders: Vec<[u8; 20]>) -> Vec<Address> {
+    senders.into_iter().map(Address::from).collect()
+}
+
+pub(crate) fn body(body: &BlockBody<Transaction>, senders: &StoredSenders) -> Vec<u8> {
+    let rlp = alloy_rlp::encode(body);
+    match senders {
+        StoredSenders::Recovered(senders) => borsh(&StoredBody {
+            rlp,
+            senders: to_bytes(senders),
+        }),
+        StoredSenders::Claimed(claimed) => {
+            let senders = Vec::new();
+            borsh(&(StoredBody { rlp, senders }, to_bytes(claimed)))
+        }
+    }
 }
 
 /// RLP of a block from its stored header and body, and the stored senders; nothing
@@ -159,30 +183,32 @@ pub(crate) fn block_rlp(header: &[u8], stored_body: &[u8]) -> Result<EncodedBloc
     list.encode(&mut block);
     block.extend_from_slice(header);
     block.extend_from_slice(items);
-    let senders: Vec<[u8; 20]> = read_borsh(&rest[length..])?;
+    // Claims are not handed on.
+    let senders = Vec::<[u8; 20]>::deserialize(&mut &rest[length..]);
+    let senders = senders.map_err(|error| error.to_string())?;
     Ok(EncodedBlock {
         rlp: block,
-        senders: senders.into_iter().map(Address::from).collect(),
+        senders: to_addresses(senders),
     })
 }
 
-/// A body, with the senders of its transactions unless they were not checked yet.
-pub(crate) fn read_body(
-    bytes: &[u8],
-) -> Result<(BlockBody<Transaction>, Option<Vec<Address>>), Reason> {
-    let stored: StoredBody = read_borsh(bytes)?;
+/// A body with the senders of its transactions.
+pub(crate) fn read_body(bytes: &[u8]) -> Result<(BlockBody<Transaction>, StoredSenders), Reason> {
+    let mut rest = bytes;
+    let stored = StoredBody::deserialize(&mut rest).map_err(|error| error.to_string())?;
     let body: BlockBody<Transaction> = read_rlp(&stored.rlp)?;
-    let (transactions, senders) = (body.transactions.len(), stored.senders.len());
-    if senders == 0 && transactions > 0 {
-        return Ok((body, None));
-    }
-    if transactions != senders {
+    let senders = match rest {
+        [] => StoredSenders::Recovered(to_addresses(stored.senders)),
+        claimed => StoredSenders::Claimed(to_addresses(read_borsh(claimed)?)),
+    };
+    let (StoredSenders::Recovered(listed) | StoredSenders::Claimed(listed)) = &senders;
+    if body.transactions.len() != listed.len() {
+        let (transactions, senders) = (body.transactions.len(), listed.len());
         return Err(format!(
             "{transactions} transactions with {senders} senders"
         ));
     }
-    let senders = stored.senders.into_iter().map(Address::from).collect();
-    Ok((body, Some(senders)))
+    Ok((body, senders))
 }
 
 #[derive(BorshSerialize, BorshDeserialize)]

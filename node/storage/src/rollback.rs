@@ -54,7 +54,8 @@ impl Store {
         batch.put(Table::Meta, meta::HEAD, &encoding::borsh(&stored));
         batch.delete(Table::Consensus, CONSENSUS_RECORD);
         batch.write(SyncMode::Synced)?;
-        self.reread_head()
+        self.reread_head()?;
+        self.lower_unchecked(height)
     }
 
     fn forget_block(&self, batch: &mut Batch<'_>, height: Height) -> Result<(), StorageError> {

@@ -220,15 +220,12 @@ pub const SYNC_REQUESTS_PER_PEER_MAX: usize = 4;
 /// Time for one block request and its answer.
 pub const SYNC_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes of one answer to a block request: the answer is cut after the block
-/// that passes [`SYNC_RESPONSE_BYTES_MAX`]; certificates and senders come on top, the
-/// latter a fifth of the shortest transactions at most.
+/// Bytes of one answer to a block request: the answer is cut before the block that
+/// would pass [`SYNC_RESPONSE_BYTES_MAX`] together with its senders, unless it is the
+/// first; certificates come on top. The shortest transactions, of about twelve bytes,
+/// are shorter than their senders.
 pub const SYNC_ANSWER_BYTES_MAX: usize =
-    SYNC_RESPONSE_BYTES_MAX + BLOCK_BYTES_MAX + SYNC_SENDERS_BYTES_MAX + 1024 * 1024;
-
-/// Bytes of all senders in one answer: 20 for each transaction, of which none is
-/// shorter than 100 bytes.
-const SYNC_SENDERS_BYTES_MAX: usize = (SYNC_RESPONSE_BYTES_MAX + BLOCK_BYTES_MAX) / 5;
+    SYNC_RESPONSE_BYTES_MAX + 3 * BLOCK_BYTES_MAX + 1024 * 1024;
 
 /// Buckets of gas credit kept in memory; full ones are dropped first, and at the
 /// bound a stranger draws on the shared bucket alone.

@@ -4,8 +4,10 @@ use super::{Driver, Unsynced};
 use crate::{chain::Written, fatal::Fatal};
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_primitives::{Address, B256};
+use medina_execution::InvalidBlock;
 use medina_storage::SyncMode;
 use medina_types::{Certificate, CertificateError, Height, SealedBlock, ValidatorSet};
+use rayon::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 
 /// Time between syncs of the disk while blocks are imported in bulk.
@@ -47,16 +49,25 @@ impl KnownSenders {
         }
     }
 
-    /// Whether they are claimed and one is not what the signature says. One that
-    /// nobody signed is no false claim: the block is wrong then.
-    fn are_false(&self, block: &SealedBlock) -> bool {
+    const fn how_written(&self) -> Written {
+        match self {
+            Self::Recovered(_) => Written::IMPORTED,
+            Self::Claimed(_) => Written::IMPORTED_WITH_CLAIMED_SENDERS,
+        }
+    }
+
+    /// Who signed, if these are claims and one of them is false. What nobody signed
+    /// is no false claim: the block is wrong then.
+    fn corrected(&self, block: &SealedBlock) -> Option<HashMap<B256, Address>> {
         let Self::Claimed(claimed) = self else {
-            return false;
+            return None;
         };
-        block.transactions().iter().any(|transaction| {
-            let sender = transaction.recover_signer().ok();
-            sender.is_some() && sender.as_ref() != claimed.get(transaction.tx_hash())
-        })
+        let signers = block.transactions().par_iter().map(|transaction| {
+            let sender = transaction.recover_signer().ok()?;
+            Some((*transaction.tx_hash(), sender))
+        });
+        let signers: Option<HashMap<_, _>> = signers.collect();
+        signers.filter(|signers| signers != claimed)
     }
 }
 
@@ -148,25 +159,32 @@ impl Driver {
             return Ok(Err(ImportError::OtherBody(height)));
         }
         // From here on it is a quorum's block, and not the sender's fault unless it
-        // claimed false senders.
-        let executed = match self.chain.validate_with(block, senders.by_transaction()) {
-            Ok(executed) => executed,
-            Err(_) if senders.are_false(block) => {
-                return Ok(Err(ImportError::FalseSenders(height)));
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                return Err(Fatal::CertifiedBlockInvalid { height, reason });
-            }
+        // claimed false senders; then it is imported all the same.
+        let invalid = |error: InvalidBlock| Fatal::CertifiedBlockInvalid {
+            height,
+            reason: error.to_string(),
         };
-        let how = match senders {
-            KnownSenders::Recovered(_) => Written::IMPORTED,
-            KnownSenders::Claimed(_) => Written::IMPORTED_WITH_CLAIMED_SENDERS,
+        let validate = |senders: &KnownSenders| {
+            let senders = senders.by_transaction();
+            self.chain.validate_with(block, senders)
+        };
+        let (executed, how, result) = match validate(senders) {
+            Ok(executed) => (executed, senders.how_written(), Ok(())),
+            Err(error) if error.is_our_fault() => return Err(invalid(error)),
+            Err(error) => {
+                let Some(signers) = senders.corrected(block) else {
+                    return Err(invalid(error));
+                };
+                let signers = KnownSenders::Recovered(signers);
+                let executed = validate(&signers).map_err(invalid)?;
+                let lie = Err(ImportError::FalseSenders(height));
+                (executed, signers.how_written(), lie)
+            }
         };
         self.finish(executed, certificate, None, how)?;
         self.sync_disk_now_and_then()?;
         self.decided()?;
-        Ok(Ok(()))
+        Ok(result)
     }
 
     fn sync_disk_now_and_then(&mut self) -> Result<(), Fatal> {

@@ -80,14 +80,24 @@ pub(super) fn size(response: &SyncResponse) -> (u64, u64) {
     (response.blocks.len() as u64, bytes)
 }
 
+/// Blocks that may wait for the check of their signatures: pruning waits for it, and a
+/// node should not vote on the word of others for long.
+const UNCHECKED_BLOCKS_MAX: u64 = 4_096;
+
+fn is_check_far_behind(chain: &Chain) -> bool {
+    let from = chain.store.unchecked_from();
+    from.is_some_and(|from| chain.head().height.0.saturating_sub(from.0) > UNCHECKED_BLOCKS_MAX)
+}
+
 struct Rules<'a> {
     chain: &'a Chain,
     set: Arc<ValidatorSet>,
     /// The set's keys, unpacked once.
     keys: HashMap<NodePublicKey, UnpackedKey>,
-    /// The peer's newest block. Its signatures are checked at once, so that a node
-    /// that follows block by block has nothing left to check.
+    /// The peer's newest block as far as it says. Its signatures are checked at once,
+    /// so that a node that follows block by block has nothing left to check.
     newest: Height,
+    may_claim: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -101,6 +111,7 @@ impl<'a> Rules<'a> {
             keys: keys.collect(),
             set,
             newest,
+            may_claim: chain.dev.is_none() && !is_check_far_behind(chain),
         }
     }
 
@@ -164,7 +175,7 @@ impl<'a> Rules<'a> {
     /// development network a signature may be anybody's.
     fn claimed(&self, block: &SealedBlock, senders: &[[u8; 20]]) -> Option<HashMap<B256, Address>> {
         let transactions = block.transactions();
-        let may_claim = block.height() < self.newest && self.chain.dev.is_none();
+        let may_claim = self.may_claim && block.height() < self.newest;
         let is_complete = !transactions.is_empty() && senders.len() == transactions.len();
         if !may_claim || !is_complete {
             return None;

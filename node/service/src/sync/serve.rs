@@ -1,6 +1,7 @@
 //! Answers to peers that catch up.
 
 use crate::chain::Chain;
+use alloy_primitives::Address;
 use medina_storage::StorageError;
 use medina_types::{
     ConsensusEngine, Height, limits,
@@ -24,7 +25,7 @@ pub(crate) fn serve(chain: &Chain, request: SyncRequest) -> SyncResponse {
                 break;
             }
         };
-        bytes += certified.block.len();
+        bytes += certified.block.len() + certified.senders.len() * Address::len_bytes();
         if bytes > limits::SYNC_RESPONSE_BYTES_MAX && !response.blocks.is_empty() {
             break;
         }

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
 use medina_execution::BuildAttributes;
-use medina_types::RecoveredTransaction;
+use medina_types::{RecoveredTransaction, Transaction};
 use std::{collections::VecDeque, sync::Arc};
 use tempfile::TempDir;
 
@@ -15,16 +15,19 @@ const ACCOUNTS: u64 = 10;
 
 /// `transfer(address,uint256)` of one base unit by a test account.
 fn transfer(chain: &Chain, sender: u64, nonce: u64) -> Arc<RecoveredTransaction> {
+    Arc::new(RecoveredTransaction::recover(signed(sender, unsigned(chain, nonce))).unwrap())
+}
+
+/// Signed by a test account.
+pub(super) fn signed(sender: u64, transaction: TxEip1559) -> Transaction {
     let signer = MnemonicBuilder::<English>::default()
         .phrase("test test test test test test test test test test test junk")
         .index(u32::try_from(sender).unwrap())
         .unwrap()
         .build()
         .unwrap();
-    let transaction = unsigned(chain, nonce);
     let signature = signer.sign_hash_sync(&transaction.signature_hash());
-    let signed = transaction.into_signed(signature.unwrap());
-    Arc::new(RecoveredTransaction::recover(signed.into()).unwrap())
+    transaction.into_signed(signature.unwrap()).into()
 }
 
 /// The same without its signature.

@@ -6,13 +6,22 @@ use alloy_consensus::{SignableTransaction, TxLegacy, transaction::SignerRecovera
 use alloy_primitives::{Address, Signature, U256};
 use medina_types::{Block, Height, RecoveredBlock, SealedBlock, Transaction};
 
+/// The next block with senders that did not sign.
 fn prepare(chain: &Chain, balance: u64) -> Prepared {
     let model = simple_model(3, balance);
     let changes = changes(chain.models.last().unwrap(), &model, &Default::default());
     chain.prepare(changes, root_of(&model))
 }
 
-/// Commits the next block with its senders, which are nobody's, as claims.
+/// The next block with those who did.
+fn prepare_signed(chain: &Chain, balance: u64) -> Prepared {
+    let mut prepared = prepare(chain, balance);
+    let senders = signers(&prepared.block);
+    prepared.block = RecoveredBlock::new_unchecked(prepared.block.sealed.clone(), senders);
+    prepared
+}
+
+/// Commits the next block with its senders as claims.
 fn claim(store: &Store, prepared: &Prepared) {
     let commit = BlockCommit {
         block: &prepared.block,
@@ -49,7 +58,7 @@ fn claimed_senders_are_told_to_nobody_and_checked_later() {
 
     let mut claimed = Vec::new();
     for balance in 3..=5 {
-        let prepared = prepare(&chain, balance);
+        let prepared = prepare_signed(&chain, balance);
         claim(&chain.store, &prepared);
         chain.models.push(simple_model(3, balance));
         claimed.push(prepared.block);
@@ -60,9 +69,14 @@ fn claimed_senders_are_told_to_nobody_and_checked_later() {
     let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
     assert_eq!(store.unchecked_from(), Some(Height(2)));
     for (height, block) in (2..).zip(&claimed) {
-        let read = store.block_by_number(Height(height)).unwrap().unwrap();
-        assert_eq!(read.senders.to_vec(), signers(block));
-        assert_ne!(read.senders, block.senders);
+        assert_eq!(
+            store.block_by_number(Height(height)),
+            Ok(Some(block.clone()))
+        );
+        assert_eq!(
+            store.sealed_block(Height(height)),
+            Ok(Some(block.sealed.clone()))
+        );
         assert!(stored_senders(&store, height).is_empty());
     }
     for (height, block) in (2..).zip(&claimed) {
@@ -75,6 +89,36 @@ fn claimed_senders_are_told_to_nobody_and_checked_later() {
     assert_eq!(store.unchecked_from(), None);
     drop(store);
     let store = Store::open(folder.path(), OpenOptions::default()).unwrap();
+    assert_eq!(store.unchecked_from(), None);
+}
+
+#[test]
+fn senders_that_did_not_sign_are_told_to_nobody_and_hold_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chain = Chain::create(folder.path(), simple_model(3, 1));
+    for balance in 2..=3 {
+        let prepared = prepare(&chain, balance);
+        claim(&chain.store, &prepared);
+        chain.models.push(simple_model(3, balance));
+    }
+    let store = &chain.store;
+    let read = store.block_by_number(Height(1)).unwrap().unwrap();
+    assert_eq!(read.senders.to_vec(), signers(&read));
+    assert!(stored_senders(store, 1).is_empty());
+    for _ in 0..2 {
+        let differs = SignatureCheck::Differs {
+            height: Height(1),
+            senders: signers(&read),
+        };
+        assert_eq!(store.check_next_signatures(), Ok(differs));
+    }
+    store.put_senders(Height(1), signers(&read)).unwrap();
+    assert_eq!(stored_senders(store, 1), signers(&read));
+    assert_eq!(store.unchecked_from(), Some(Height(2)));
+    // Going back takes the mark along.
+    store.roll_back(Height::GENESIS).unwrap();
+    assert_eq!(store.unchecked_from(), Some(Height(1)));
+    assert_eq!(store.check_next_signatures(), Ok(SignatureCheck::Done));
     assert_eq!(store.unchecked_from(), None);
 }
 
@@ -115,7 +159,7 @@ fn pruned_blocks_are_passed_over_and_stay_away() {
     let folder = tempfile::tempdir().unwrap();
     let mut chain = Chain::create(folder.path(), simple_model(3, 1));
     for balance in 2..=6 {
-        let prepared = prepare(&chain, balance);
+        let prepared = prepare_signed(&chain, balance);
         claim(&chain.store, &prepared);
         chain.models.push(simple_model(3, balance));
     }
