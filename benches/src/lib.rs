@@ -2,4 +2,5 @@
 
 pub mod bound;
 pub mod load;
+pub mod private;
 pub mod reliability;

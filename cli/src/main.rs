@@ -10,6 +10,7 @@ mod commands;
 mod errors;
 mod files;
 mod ids;
+mod mistyped;
 mod node_client;
 mod output;
 mod show;
@@ -28,7 +29,10 @@ const BLOCKING_THREADS_MAX: usize = 128;
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let typed = args::Cli::parse();
+    let typed = match args::Cli::try_parse() {
+        Ok(typed) => typed,
+        Err(error) => return mistyped::tell(&error),
+    };
     let output = Output::new(typed.json);
     match run(typed.command, output) {
         Ok(()) => ExitCode::SUCCESS,

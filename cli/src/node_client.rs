@@ -1,6 +1,7 @@
 //! JSON-RPC to one node, for what is not about accounts and contracts.
 
 use crate::errors::{Failure, Outcome};
+use medina_sdk::url::place_of;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use std::time::Duration;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A node's JSON-RPC.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct NodeClient {
+    /// It may carry a token, which no text shows.
     url: String,
     http: reqwest::Client,
 }
@@ -40,8 +42,9 @@ impl NodeClient {
         let status = response.status();
         let answer: Value = response.json().await.map_err(|error| {
             Failure::new(format!(
-                "{} answered HTTP {status} and no JSON-RPC: {error}",
-                self.url
+                "{} answered HTTP {status} and no JSON-RPC: {}",
+                self.place(),
+                error.without_url()
             ))
             .hint("is --rpc the URL of a node?")
         })?;
@@ -49,27 +52,31 @@ impl NodeClient {
             let message = message.as_str().unwrap_or("an error without a message");
             return Err(Failure::new(format!(
                 "{} refused {method}: {message}",
-                self.url
+                self.place()
             )));
         }
         let result = answer.get("result").cloned().unwrap_or_default();
         serde_json::from_value(result).map_err(|error| {
             Failure::new(format!(
                 "{}: unexpected answer to {method}: {error}",
-                self.url
+                self.place()
             ))
         })
     }
 
+    fn place(&self) -> String {
+        place_of(&self.url)
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         if error.is_builder() {
-            let failure = Failure::new(format!("{:?} is no URL", self.url));
+            let failure = Failure::new(format!("{:?} is no URL", self.place()));
             return failure.hint("give --rpc as http://HOST:PORT");
         }
         if error.is_timeout() {
-            return Failure::new(format!("the node at {} does not answer", self.url));
+            return Failure::new(format!("the node at {} does not answer", self.place()));
         }
-        Failure::new(format!("no node listens at {}", self.url))
+        Failure::new(format!("no node listens at {}", self.place()))
             .hint("start one (`medina dev`, `medina node run`) or name another with --rpc URL")
     }
 }

@@ -217,7 +217,13 @@ fn planned_text(planned: &PlannedTransaction) -> String {
     let fee = medina_sdk::amount::format_tokens(planned.max_fee_per_gas);
     let cost = medina_sdk::amount::format_tokens(planned.cost_max);
     pairs([
-        ("would call", format!("{contract}.{}", planned.call)),
+        (
+            "would call",
+            format!(
+                "{contract}.{}",
+                planned.call.split('(').next().unwrap_or_default()
+            ),
+        ),
         ("at", planned.to.to_string()),
         ("from", planned.from.to_string()),
         (
@@ -225,7 +231,10 @@ fn planned_text(planned: &PlannedTransaction) -> String {
             format!("{} (limit {})", planned.gas, planned.gas_limit),
         ),
         ("cost", format!("at most {cost} coins ({fee} per gas)")),
-        ("input", planned.input.to_string()),
+        (
+            "input",
+            format!("{} bytes (--json shows them)", planned.input.len()),
+        ),
     ])
 }
 

@@ -12,7 +12,7 @@ use crate::{
 use alloy_primitives::Address;
 use clap::Args;
 use medina_sdk::{
-    client::MarketClient,
+    client::{ClientError, MarketClient},
     wallet::{Account, CommandSigner, KeystoreDir, Mnemonic},
 };
 use std::{
@@ -61,6 +61,36 @@ pub(crate) struct SenderArgs {
     rpc: RpcArgs,
     #[command(flatten)]
     signer: SignerArgs,
+}
+
+/// Everything a command that only looks needs: the node, and who is `me`. No key is opened where the
+/// account's address is known without it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ViewerArgs {
+    #[command(flatten)]
+    rpc: RpcArgs,
+    #[command(flatten)]
+    signer: SignerArgs,
+}
+
+impl ViewerArgs {
+    /// Connects without an account.
+    pub(crate) async fn connect(&self) -> Outcome<MarketClient> {
+        connect(&self.rpc.rpc).await
+    }
+
+    /// The account that was asked for, else one's own.
+    pub(crate) fn address_or(&self, asked: Option<Address>) -> Outcome<Address> {
+        asked.map_or_else(|| self.signer.address(), Ok)
+    }
+
+    /// What a text means that may say `me`: then one's own account.
+    pub(crate) fn meant(&self, text: &str) -> Outcome<String> {
+        match text.trim() {
+            "me" => Ok(self.signer.address()?.to_string()),
+            other => Ok(other.to_owned()),
+        }
+    }
 }
 
 /// How an account is named.
@@ -127,8 +157,19 @@ impl SenderArgs {
 /// Connects without an account.
 pub(crate) async fn connect(rpc: &str) -> Outcome<MarketClient> {
     MarketClient::connect(rpc).await.map_err(|error| {
-        Failure::from(error)
-            .hint("is a node running there? (`medina dev`, `medina node run`, or --rpc URL)")
+        let is_away = matches!(
+            &error,
+            ClientError::Rpc {
+                method: "eth_chainId",
+                ..
+            }
+        );
+        let failure = Failure::from(error);
+        if is_away {
+            failure.hint("is a node running there? (`medina dev`, `medina node run`, or --rpc URL)")
+        } else {
+            failure
+        }
     })
 }
 
@@ -201,11 +242,34 @@ impl SignerArgs {
         }
     }
 
+    /// Its address. No password is asked for, and nothing is opened for one that is named by address.
+    pub(crate) fn address(&self) -> Outcome<Address> {
+        if let Some(AccountName::Address(address)) = self.account {
+            return Ok(address);
+        }
+        let is_given = self.signer.is_some() || self.private_key_file.is_some();
+        let of_variable = ["MEDINA_PRIVATE_KEY", "MEDINA_MNEMONIC"].map(secret_variable);
+        if is_given || of_variable.iter().any(Option::is_some) {
+            return Ok(self.account()?.address());
+        }
+        let (path, keystore) = self.keystore.open()?;
+        self.chosen(&path, &keystore)
+    }
+
     fn of_keystore(&self) -> Outcome<Account> {
         let (path, keystore) = self.keystore.open()?;
+        let address = self.chosen(&path, &keystore)?;
+        let password = self
+            .keystore
+            .password(&format!("Password of {address}: "))?;
+        Ok(keystore.unlock(address, &password)?)
+    }
+
+    /// The account of the keystore that is meant.
+    fn chosen(&self, path: &Path, keystore: &KeystoreDir) -> Outcome<Address> {
         let entries = keystore.list()?;
         let place = path.display();
-        let address = match self.account {
+        Ok(match self.account {
             Some(AccountName::Address(address)) => address,
             Some(AccountName::Index(index)) => {
                 let entry = usize::try_from(index)
@@ -233,11 +297,7 @@ impl SignerArgs {
                     );
                 }
             },
-        };
-        let password = self
-            .keystore
-            .password(&format!("Password of {address}: "))?;
-        Ok(keystore.unlock(address, &password)?)
+        })
     }
 }
 

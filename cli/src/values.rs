@@ -15,6 +15,23 @@ pub(crate) fn tokens(text: &str) -> Result<u128, String> {
     amount::parse_tokens(text).map_err(|error| error.to_string())
 }
 
+/// Reads a name or word that is not empty, without the space around it.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("this is empty".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// Reads a distance.
+pub(crate) fn kilometres(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches("km").trim().parse();
+    match number {
+        Ok(distance) if (0.0..=20_038.0).contains(&distance) => Ok(distance),
+        _ => Err("expected kilometres, 0 to 20038, like 5 or 0.5".to_owned()),
+    }
+}
+
 /// Reads a duration of at most 136 years.
 pub(crate) fn duration(text: &str) -> Result<u32, String> {
     let seconds = amount::parse_duration(text).map_err(|error| error.to_string())?;
@@ -339,6 +356,16 @@ mod tests {
         }
         for text in ["", ",", "write", "read;update"] {
             assert!(operations(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_distances_have_a_meaning() {
+        assert_eq!(name(" City of Haven "), Ok("City of Haven".to_owned()));
+        assert!(name("").is_err() && name("  ").is_err());
+        assert_eq!(kilometres("5 km"), Ok(5.0));
+        for text in ["", "-1", "nan", "inf", "30000", "far"] {
+            assert!(kilometres(text).is_err(), "{text}");
         }
     }
 

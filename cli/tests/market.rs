@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Beside, Place, free_port, text};
+use common::{Place, beside, free_port, text};
 use std::{io::Read as _, path::Path};
 
 /// Accounts of the test mnemonic.
@@ -27,7 +27,7 @@ fn data_are_sold_bought_and_bartered_from_a_terminal() {
     std::fs::write(folder.join("readings.csv"), READINGS).unwrap();
     let port = free_port();
     let line = format!("dev --validators 1 --rpc-port {port}");
-    let _chain = Beside::start(folder, &line, "Ctrl-C stops it");
+    let _chain = beside(folder, &line, "Ctrl-C stops it");
     let place = Place {
         folder,
         rpc: format!("http://127.0.0.1:{port}"),
@@ -39,7 +39,7 @@ fn data_are_sold_bought_and_bartered_from_a_terminal() {
     let listed = place.succeed(SELLER, &list);
     assert_eq!(listed["listing"]["unitPrice"], "2500000000000000000");
     append_listing(folder, &sensor);
-    let _gateway = Beside::start(
+    let _gateway = beside(
         folder,
         "gateway run --config gateway.toml",
         "gateway listens",

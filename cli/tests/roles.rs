@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Beside, Place, free_port, text};
+use common::{Place, beside, free_port, text};
 use serde_json::Value;
 
 /// Accounts of the test mnemonic; account I is the admin of org-I.
@@ -25,7 +25,7 @@ fn with_chain(story: impl FnOnce(&Place<'_>)) {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let line = format!("dev --validators 1 --rpc-port {port}");
-    let _chain = Beside::start(folder.path(), &line, "Ctrl-C stops it");
+    let _chain = beside(folder.path(), &line, "Ctrl-C stops it");
     story(&Place {
         folder: folder.path(),
         rpc: format!("http://127.0.0.1:{port}"),

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Beside, Place, free_port, text};
+use common::{Place, beside, free_port, text};
 use serde_json::Value;
 use std::{
     io::{Read as _, Write as _},
@@ -34,7 +34,7 @@ fn with_chain(options: &str, story: impl FnOnce(&Place<'_>)) {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let line = format!("dev --validators 1 --rpc-port {port} {options}");
-    let _chain = Beside::start(folder.path(), &line, "Ctrl-C stops it");
+    let _chain = beside(folder.path(), &line, "Ctrl-C stops it");
     story(&Place {
         folder: folder.path(),
         rpc: format!("http://127.0.0.1:{port}"),

@@ -29,6 +29,8 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         uint8 ops;
         uint48 from;
         uint48 until;
+        /// When it was given, amended or revoked last; if it holds from an earlier time on, that time.
+        uint48 said;
     }
 
     struct Delegation {
@@ -100,9 +102,9 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         (uint160 mark, bytes32 org) = _ownerOf(g.scope);
         if (signer == address(0) || !_owns(g.scope, mark, org, signer)) revert NotOwner();
         Storage storage $ = _storage();
-        // What was signed before consent was taken back is not brought after it.
+        // What was signed before consent was taken back, narrowed or given otherwise is not brought after that.
         Record storage r = $.grants[_idOf(g.scope, g.grantee, g.purpose)];
-        if (g.from < $.scopes[g.scope].revoked || (r.ops == 0 && g.from < r.until)) revert Ended();
+        if (g.from < $.scopes[g.scope].revoked || g.from < r.said) revert Ended();
         if ($.used[digest]) revert Ended();
         $.used[digest] = true;
         return _grant(g, mark);
@@ -114,7 +116,7 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         if (!_isLive(r, mark)) revert Ended();
         if (ops == 0 || ops > OPS || until <= r.from) revert BadForm();
         if (until <= block.timestamp) revert Ended();
-        (r.ops, r.until) = (ops, until);
+        (r.ops, r.until, r.said) = (ops, until, uint48(block.timestamp));
         emit Amended(r.scope, r.grantee, r.purpose, id, ops, until);
     }
 
@@ -125,7 +127,7 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         if (!_mayEnd(scope, mark, org) && !_isDelegate(scope, mark)) revert NotDelegate();
         if (!_isLive(r, mark)) revert Ended();
         uint8 ops = r.ops;
-        (r.ops, r.until) = (0, uint48(block.timestamp));
+        (r.ops, r.until, r.said) = (0, uint48(block.timestamp), uint48(block.timestamp));
         emit Revoked(scope, r.grantee, r.purpose, id, ops, uint48(block.timestamp));
     }
 
@@ -214,7 +216,8 @@ contract ConsentAndAccess is IConsentAndAccess, MedinaModule, Acting, EIP712 {
         if (g.until <= block.timestamp) revert Ended();
         id = _idOf(g.scope, g.grantee, g.purpose);
         uint32 epoch = _epochNow(g.scope, mark);
-        _storage().grants[id] = Record(g.scope, g.grantee, g.purpose, epoch, g.ops, g.from, g.until);
+        uint48 said = g.from < block.timestamp ? g.from : uint48(block.timestamp);
+        _storage().grants[id] = Record(g.scope, g.grantee, g.purpose, epoch, g.ops, g.from, g.until, said);
         emit Granted(g.scope, g.grantee, g.purpose, id, g.ops, g.from, g.until, g.form);
     }
 

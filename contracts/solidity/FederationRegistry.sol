@@ -37,6 +37,12 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
     uint256 private constant REPORT_INTERVAL = 1 hours;
     /// Before the signature in a receipt.
     uint256 private constant TIME_BYTES = 6;
+    /// Parts of `Refusal.about`.
+    uint256 private constant TARGET_BIT = 2;
+    uint256 private constant ORIGIN_BIT = 24;
+    uint256 private constant FED_BIT = 46;
+    uint24 private constant ORGS_MAX = (1 << 22) - 1;
+    uint256 private constant FEDS_IN_PLACE = (1 << 18) - 1;
 
     /// Whose code runs ballots.
     address private immutable BALLOTS;
@@ -198,22 +204,23 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
     function rebut(uint256 report, bytes calldata receipt) external {
         Refusal storage r = _pending(report);
         if (block.timestamp > r.time + REBUT_IN) revert TooLate();
-        if (!_acts(_storage().orgs[r.target], msg.sender)) revert NotOwner();
+        (bytes32 target,,) = _partiesOf(r);
+        if (!_acts(target, msg.sender)) revert NotOwner();
         if (receipt.length < TIME_BYTES) revert BadRequest();
         uint48 time = uint48(bytes6(receipt[:TIME_BYTES]));
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(RECEIPT, r.request, time)));
         if (time > block.timestamp) revert BadRequest();
         if (!SignatureChecker.isValidSignatureNow(r.client, digest, receipt[TIME_BYTES:])) revert BadRequest();
-        r.state = ReportState.Rebutted;
+        _setState(r, ReportState.Rebutted);
         emit Rebutted(report);
     }
 
     function settleReport(uint256 report) external {
         Refusal storage r = _pending(report);
         if (block.timestamp <= r.time + REBUT_IN) revert TooEarly();
-        r.state = ReportState.Counted;
-        Storage storage $ = _storage();
-        _count($.orgs[r.target], $.orgs[r.origin], r.fed, r.resource);
+        _setState(r, ReportState.Counted);
+        (bytes32 target, bytes32 origin, bytes32 fed) = _partiesOf(r);
+        _count(target, origin, fed, r.resource);
     }
 
     function get(bytes32 fed) external view returns (Federation memory) {
@@ -312,11 +319,9 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
     }
 
     function getReport(uint256 report) external view returns (ReportView memory) {
-        Storage storage $ = _storage();
-        Refusal storage r = $.refusals[report];
-        return ReportView(
-            r.fed, r.resource, $.orgs[r.target], $.orgs[r.origin], r.request, r.client, r.time, r.state
-        );
+        Refusal storage r = _storage().refusals[report];
+        (bytes32 target, bytes32 origin, bytes32 fed) = _partiesOf(r);
+        return ReportView(fed, r.resource, target, origin, r.request, r.client, r.time, _stateOf(r));
     }
 
     function getBallot(uint256 ballot) external view returns (BallotView memory seen) {
@@ -339,6 +344,7 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
         Party storage p = $.parties[org];
         if (p.index == 0) {
             p.index = ++$.orgCount;
+            if (p.index > ORGS_MAX) revert OutOfRange();
             $.orgs[p.index] = org;
         }
         Record storage f = $.federations[fed];
@@ -428,18 +434,37 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
     /// What is not settled yet keeps what it was about.
     function _record(uint256 report, Denied calldata d, bool isAgreed) private {
         Storage storage $ = _storage();
-        uint24 target = $.parties[d.targetOrg].index;
-        uint24 origin = d.originOrg == d.targetOrg ? target : $.parties[d.originOrg].index;
         Refusal storage r = $.refusals[report];
-        if (isAgreed) {
-            (r.client, r.time, r.state) = (d.client, uint40(block.timestamp), ReportState.Counted);
-            (r.target, r.origin) = (target, origin);
-            return;
+        uint256 fed = $.federations[d.fed].index;
+        if (fed > FEDS_IN_PLACE) fed = 0;
+        uint256 about = uint256(isAgreed ? ReportState.Counted : ReportState.Pending)
+            | (uint256($.parties[d.targetOrg].index) << TARGET_BIT)
+            | (uint256($.parties[d.originOrg].index) << ORIGIN_BIT) | (fed << FED_BIT);
+        uint256 first = uint256(uint160(d.client)) | (uint256(uint32(block.timestamp)) << 160) | (about << 192);
+        // The whole slot at once.
+        assembly ("memory-safe") {
+            sstore(r.slot, first)
         }
-        // In one piece: each slot is written once.
-        $.refusals[report] = Refusal(
-            d.client, uint40(block.timestamp), ReportState.Pending, target, origin, d.fed, d.resource, d.request
-        );
+        if (isAgreed) return;
+        (r.resource, r.request) = (d.resource, d.request);
+        if (fed == 0) r.fed = d.fed;
+    }
+
+    function _stateOf(Refusal storage r) private view returns (ReportState) {
+        return ReportState(uint8(r.about & 3));
+    }
+
+    function _setState(Refusal storage r, ReportState state) private {
+        r.about = (r.about & ~uint64(3)) | uint8(state);
+    }
+
+    function _partiesOf(Refusal storage r) private view returns (bytes32 target, bytes32 origin, bytes32 fed) {
+        Storage storage $ = _storage();
+        uint64 about = r.about;
+        target = $.orgs[uint24((about >> TARGET_BIT) & ORGS_MAX)];
+        origin = $.orgs[uint24((about >> ORIGIN_BIT) & ORGS_MAX)];
+        uint24 index = uint24(about >> FED_BIT);
+        fed = index == 0 ? r.fed : $.fedIds[index];
     }
 
     function _takeNumber(address client, uint64 number) private {
@@ -475,8 +500,9 @@ contract FederationRegistry is IFederationRegistry, FederationState, EIP712 {
 
     function _pending(uint256 report) private view returns (Refusal storage r) {
         r = _storage().refusals[report];
-        if (r.state == ReportState.None) revert Unknown();
-        if (r.state != ReportState.Pending) revert TooLate();
+        ReportState state = _stateOf(r);
+        if (state == ReportState.None) revert Unknown();
+        if (state != ReportState.Pending) revert TooLate();
     }
 
     function _isShared(bytes32 fed, bytes32 resource, bytes32 owner, uint48 since, uint8 status)

@@ -64,6 +64,18 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         mapping(bytes32 digest => uint64) skipped;
         mapping(bytes32 digest => uint64) erased;
         mapping(bytes32 org => Anchor) anchors;
+        /// Who said that a payload is erased.
+        mapping(bytes32 digest => mapping(bytes32 org => bool)) reports;
+        /// Members that left or were removed so far.
+        uint32 departures;
+    }
+
+    /// How far an audit log goes, and the hash of its last entry.
+    struct Audit {
+        uint64 entries;
+        /// Number of the block that recorded it.
+        uint64 height;
+        bytes32 head;
     }
 
     /// @custom:storage-location erc7201:medina.storage.PrivateGroups
@@ -73,6 +85,7 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         mapping(bytes32 id => GroupRecord) groups;
         bytes32[] partyList;
         bytes32[] groupList;
+        mapping(bytes32 org => Audit) audits;
     }
 
     /// keccak256(abi.encode(uint256(keccak256("medina.storage.PrivateGroups")) - 1)) & ~bytes32(uint256(0xff))
@@ -83,6 +96,7 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
     bytes32 private constant ATTESTATION_DOMAIN = keccak256("medina.private.attestation.v1");
 
     uint256 private constant MEMBERS_MAX = 64;
+    uint256 private constant SIGNATURE_BYTES = 64;
     uint256 private constant VOTES_FOR = 30 days;
     uint256 private constant KEY_AHEAD_MAX = 7 days;
     uint32 private constant ATTEST_EVERY = 64;
@@ -107,8 +121,7 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         external
         restricted
     {
-        IIdentity.Org memory o = IDENTITY.getOrg(org);
-        if (o.admin != msg.sender || o.status != IIdentity.Status.Active) revert NotAdmin();
+        if (!_administers(org, msg.sender)) revert NotAdmin();
         if (!PERMISSIONING.connectionAllowed(nodeKey)) revert UnknownNode();
         if (!Ed25519Keys.isUsable(identityKey)) revert BadKey();
         Storage storage $ = _storage();
@@ -116,7 +129,11 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         if (owner != 0 && owner != org) revert Known();
         bytes32 message =
             keccak256(abi.encode(PARTY_DOMAIN, block.chainid, address(this), org, identityKey, nodeKey));
-        if (!_isSigned(identityKey, message, proof)) revert BadSignature();
+        // The second one is the node's, which so agrees to serve another organisation.
+        bool isAgreed = proof.length == 2 * SIGNATURE_BYTES;
+        if (!isAgreed && PERMISSIONING.getNode(nodeKey).org != org) revert NotHosted();
+        if (!_isSigned(identityKey, message, isAgreed ? proof[:SIGNATURE_BYTES] : proof)) revert BadSignature();
+        if (isAgreed && !_isSigned(nodeKey, message, proof[SIGNATURE_BYTES:])) revert BadSignature();
 
         PartyRecord storage p = $.parties[org];
         if (p.since == 0) $.partyList.push(org);
@@ -161,47 +178,41 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         Storage storage $ = _storage();
         GroupRecord storage g = $.groups[id];
         if (g.since != 0) revert Known();
-        if (id == 0 || orgs.length == 0 || quorum > orgs.length || attestEvery > ATTEST_EVERY_MAX) {
-            revert OutOfRange();
-        }
+        if (id == 0 || quorum > orgs.length || attestEvery > ATTEST_EVERY_MAX) revert OutOfRange();
         if (mode == Mode.Mandatory && mandatory.length == 0) revert OutOfRange();
-        // Of at most 64 members, each once.
-        if (mandatory.length > orgs.length) revert Known();
+        bytes32 by = _actingAmong(orgs);
         (g.name, g.since, g.mode, g.quorum) = (name, uint48(block.timestamp), mode, quorum);
         g.attestEvery = attestEvery == 0 ? ATTEST_EVERY : attestEvery;
         $.groupList.push(id);
-        bytes32 by = _actingOrg();
         emit GroupCreated(id, by, name, mode, quorum, g.attestEvery);
 
         for (uint256 i; i < orgs.length; ++i) {
             if (g.memberships[orgs[i]].place != 0) revert Known();
             _join(g, orgs[i]);
         }
-        if (by == 0 || g.memberships[by].place == 0) revert NotMember();
-        for (uint256 i; i < mandatory.length; ++i) {
-            Membership storage m = g.memberships[mandatory[i]];
-            if (m.place == 0) revert Unknown();
-            if (m.mandatory) revert Known();
-            m.mandatory = true;
-        }
+        _setMandatory(g, mandatory);
         for (uint256 i; i < orgs.length; ++i) emit MemberAdded(id, orgs[i], g.memberships[orgs[i]].mandatory);
     }
 
     function proposeMember(bytes32 id, bytes32 org) external {
         GroupRecord storage g = _group(id);
-        bytes32 by = _actingOrg();
-        bool isMember_ = by != 0 && g.memberships[by].place != 0;
-        if (!isMember_ && (by == 0 || by != org)) revert NotMember();
+        bytes32 by = _memberOrNone(g);
+        bool asks = by == 0;
+        if (asks) {
+            if (!_acts(org, msg.sender)) revert NotMember();
+            by = org;
+        }
         if (g.memberships[org].place != 0) revert Known();
         _party(org);
         _propose(g, id, org, by);
-        if (isMember_) _vote(g, id, org, by);
+        if (!asks) _vote(g, id, org, by);
     }
 
     function proposeRemoval(bytes32 id, bytes32 org) external {
         GroupRecord storage g = _group(id);
         bytes32 by = _member(g);
         if (g.memberships[org].place == 0) revert Unknown();
+        _requireRemovable(g, org);
         _propose(g, id, org, by);
         _vote(g, id, org, by);
     }
@@ -250,8 +261,27 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
     function reportErased(bytes32 id, bytes32 digest, bytes32 receiptsHash) external {
         GroupRecord storage g = _group(id);
         bytes32 org = _member(g);
-        if (g.erased[digest] == 0) g.erased[digest] = uint64(block.number);
-        emit Erased(id, digest, org, receiptsHash);
+        mapping(bytes32 org => bool) storage reports = g.reports[digest];
+        bool isNew = !reports[org];
+        // Who has reported decides it where others left since.
+        bool decides = g.erased[digest] == 0;
+        if (isNew) {
+            reports[org] = true;
+            emit ErasureReported(id, digest, org, receiptsHash);
+        }
+        decides = decides && 2 * _countReports(g, digest) > g.members.length;
+        if (!isNew && !decides) revert AlreadyReported();
+        if (!decides) return;
+        g.erased[digest] = uint64(block.number);
+        emit Erased(id, digest);
+    }
+
+    function recordAudit(bytes32 org, uint64 entries, bytes32 head) external {
+        if (!_acts(org, msg.sender)) revert NotPermitted();
+        Audit storage a = _storage().audits[org];
+        if (entries <= a.entries) revert Stale();
+        (a.entries, a.height, a.head) = (entries, uint64(block.number), head);
+        emit AuditRecorded(org, entries, head);
     }
 
     function party(bytes32 org) external view returns (Party memory) {
@@ -324,6 +354,21 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         return _storage().groups[id].erased[digest];
     }
 
+    function erasureOf(bytes32 id, bytes32 digest) external view returns (uint64 height, uint8 reports) {
+        GroupRecord storage g = _storage().groups[id];
+        // At most MEMBERS_MAX.
+        return (g.erased[digest], uint8(_countReports(g, digest)));
+    }
+
+    function secretVersion(bytes32 id) external view returns (uint32) {
+        return _storage().groups[id].departures;
+    }
+
+    function auditOf(bytes32 org) external view returns (uint64 entries, bytes32 head, uint64 height) {
+        Audit storage a = _storage().audits[org];
+        return (a.entries, a.head, a.height);
+    }
+
     function anchorOf(bytes32 id, bytes32 org) external view returns (uint64 height, bytes32 root) {
         Anchor storage a = _storage().groups[id].anchors[org];
         return (a.height, a.root);
@@ -345,6 +390,8 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         emit Voted(id, org, by);
         if (!passes) return;
         if (g.memberships[org].place != 0) {
+            // Another mandatory member may have left since the proposal.
+            _requireRemovable(g, org);
             _remove(g, id, org);
         } else {
             b.open = false;
@@ -373,7 +420,19 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         g.memberships[org] = Membership(uint8(g.members.length), false, uint64(block.number));
     }
 
+    function _setMandatory(GroupRecord storage g, bytes32[] calldata mandatory) private {
+        // Of at most 64 members, each once.
+        if (mandatory.length > g.members.length) revert Known();
+        for (uint256 i; i < mandatory.length; ++i) {
+            Membership storage m = g.memberships[mandatory[i]];
+            if (m.place == 0) revert Unknown();
+            if (m.mandatory) revert Known();
+            m.mandatory = true;
+        }
+    }
+
     function _remove(GroupRecord storage g, bytes32 id, bytes32 org) private {
+        bool wasLast = _isLastMandatory(g, org);
         uint8 place = g.memberships[org].place;
         uint256 last = g.members.length - 1;
         if (place - 1 != last) {
@@ -385,7 +444,9 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
         delete g.memberships[org];
         // It would be one of admission now.
         g.proposals[org].open = false;
+        ++g.departures;
         emit MemberRemoved(id, org);
+        if (wasLast) _bindAll(g, id);
     }
 
     function _anchor(GroupRecord storage g, bytes32 id, bytes32 org, uint64 height, bytes32 root) private {
@@ -408,8 +469,73 @@ contract PrivateGroups is IPrivateGroups, MedinaModule, Acting {
 
     /// The member for which the caller acts.
     function _member(GroupRecord storage g) private view returns (bytes32 org) {
+        org = _memberOrNone(g);
+        if (org == 0) revert NotMember();
+    }
+
+    /// The organisation of the caller's id if that is a member, else the first member whose admin it is: an admin
+    /// needs no id of its own. 0 if there is none.
+    function _memberOrNone(GroupRecord storage g) private view returns (bytes32 org) {
         org = _actingOrg();
-        if (org == 0 || g.memberships[org].place == 0) revert NotMember();
+        if (org != 0 && g.memberships[org].place != 0) return org;
+        return _administered(g.members);
+    }
+
+    /// As `_member` where the members are still to be.
+    function _actingAmong(bytes32[] memory orgs) private view returns (bytes32 org) {
+        if (orgs.length == 0) revert OutOfRange();
+        if (orgs.length > MEMBERS_MAX) revert TooMany();
+        org = _actingOrg();
+        for (uint256 i; org != 0 && i < orgs.length; ++i) {
+            if (orgs[i] == org) return org;
+        }
+        org = _administered(orgs);
+        if (org == 0) revert NotMember();
+    }
+
+    function _administered(bytes32[] memory orgs) private view returns (bytes32) {
+        for (uint256 i; i < orgs.length; ++i) {
+            if (_administers(orgs[i], msg.sender)) return orgs[i];
+        }
+        return 0;
+    }
+
+    /// Whether a group in mode Mandatory would be left without a mandatory member.
+    function _isLastMandatory(GroupRecord storage g, bytes32 org) private view returns (bool) {
+        if (g.mode != Mode.Mandatory || !g.memberships[org].mandatory) return false;
+        uint256 count = g.members.length;
+        for (uint256 i; i < count; ++i) {
+            bytes32 other = g.members[i];
+            if (other != org && g.memberships[other].mandatory) return false;
+        }
+        return true;
+    }
+
+    /// Who must see everything is not voted out by those whom it watches, unless it is no more.
+    function _requireRemovable(GroupRecord storage g, bytes32 org) private view {
+        if (!_isLastMandatory(g, org)) return;
+        IIdentity.Status status = IDENTITY.getOrg(org).status;
+        if (status != IIdentity.Status.Revoked && status != IIdentity.Status.None) revert LastMandatory();
+    }
+
+    /// Nobody is held in a group, and nothing of it is delivered with less than was agreed: all who stay must
+    /// acknowledge.
+    function _bindAll(GroupRecord storage g, bytes32 id) private {
+        uint256 count = g.members.length;
+        for (uint256 i; i < count; ++i) {
+            bytes32 org = g.members[i];
+            g.memberships[org].mandatory = true;
+            emit BecameMandatory(id, org);
+        }
+    }
+
+    /// Members of now that reported a payload erased.
+    function _countReports(GroupRecord storage g, bytes32 digest) private view returns (uint256 reports) {
+        mapping(bytes32 org => bool) storage reported = g.reports[digest];
+        uint256 count = g.members.length;
+        for (uint256 i; i < count; ++i) {
+            if (reported[g.members[i]]) ++reports;
+        }
     }
 
     function _isOpen(Ballot storage b) private view returns (bool) {

@@ -27,7 +27,7 @@ pub use error::{GenesisError, NetworkError};
 pub use foreign::ForeignGenesis;
 pub use genesis_file::{GenesisFile, osaka_config};
 pub use loaded::{LoadedGenesis, load};
-pub use medina_section::{MedinaSection, SECTION_VERSION};
+pub use medina_section::{MedinaSection, PrivateBounds, SECTION_VERSION};
 pub use network::{GeneratedNetwork, GeneratedNode, NetworkOptions, add_node, generate_network};
 pub use network_files::{
     CONFIG_FILE, GENESIS_FILE, KEY_FILE, ListedNode, NETWORK_FILE, NodeList, NodePorts,

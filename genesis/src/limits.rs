@@ -22,6 +22,9 @@ pub(crate) const ACCOUNTS_LISTED_MAX: usize = 4096;
 /// over any number of blocks that will ever exist fit 64 bits.
 pub(crate) const GAS_LIMIT_RANGE: RangeInclusive<u64> = 5_000..=1_000_000_000_000;
 
+/// Gas of one private transaction: enough for a small one, and few seconds of work.
+pub(crate) const PRIVATE_GAS_RANGE: RangeInclusive<u64> = 100_000..=1_000_000_000;
+
 /// Timeouts and intervals of consensus in milliseconds: up to ten minutes.
 pub(crate) const TIMEOUT_MS_RANGE: RangeInclusive<u64> = 1..=600_000;
 

@@ -1,7 +1,8 @@
 //! What a genesis file means: the chain spec, the first state and its root.
 
 use crate::{
-    GenesisError, GenesisFile, MedinaSection, genesis_file::forks_of, test_accounts::test_addresses,
+    GenesisError, GenesisFile, MedinaSection, PrivateBounds, genesis_file::forks_of,
+    test_accounts::test_addresses,
 };
 use alloy_consensus::{Header, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
@@ -23,6 +24,7 @@ pub struct LoadedGenesis {
     changes: StateChanges,
     nodes: Vec<NodePublicKey>,
     quorum_compat: bool,
+    private: PrivateBounds,
 }
 
 /// Reads and checks the genesis file at `path`.
@@ -85,6 +87,7 @@ impl LoadedGenesis {
             changes,
             nodes: medina.nodes.clone(),
             quorum_compat: medina.quorum_compat,
+            private: medina.private,
         })
     }
 
@@ -110,6 +113,12 @@ impl LoadedGenesis {
     #[must_use]
     pub const fn quorum_compat(&self) -> bool {
         self.quorum_compat
+    }
+
+    /// Bounds that private state depends on.
+    #[must_use]
+    pub const fn private(&self) -> PrivateBounds {
+        self.private
     }
 
     /// Validators and proposers of height 1.

@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use medina_types::{
     ConsensusEngine, ConsensusParameters, ContractDirectory, ForkSchedule, GasCreditParameters,
     GasPolicy, MeteredGas, NodePublicKey, PermissionMode, Validator, ValidatorSet,
-    limits::VALIDATORS_MAX,
+    limits::{PRIVATE_GAS_MAX, VALIDATORS_MAX},
 };
 use serde::{Serialize, Serializer};
 use std::{collections::BTreeSet, time::Duration};
@@ -53,6 +53,43 @@ pub struct MedinaSection {
     /// `v` 37 or 38. Off unless it is said: the mark is outside the signature.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub quorum_compat: bool,
+    /// Bounds that private state depends on.
+    #[serde(skip_serializing_if = "PrivateBounds::is_default")]
+    pub private: PrivateBounds,
+}
+
+/// Bounds that all members of a private group must share: who executes under others comes to
+/// another state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrivateBounds {
+    /// Gas that one private transaction may use.
+    pub gas_max: u64,
+}
+
+impl Default for PrivateBounds {
+    fn default() -> Self {
+        Self {
+            gas_max: PRIVATE_GAS_MAX,
+        }
+    }
+}
+
+impl PrivateBounds {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn read(field: &Field<'_>) -> Result<Self, GenesisError> {
+        if field.is_missing() {
+            return Ok(Self::default());
+        }
+        field.only(&["gasMax"])?;
+        let gas_max = field.get("gasMax");
+        Ok(Self {
+            gas_max: gas_max.u64(limits::PRIVATE_GAS_RANGE, "gas")?,
+        })
+    }
 }
 
 impl MedinaSection {
@@ -76,6 +113,7 @@ impl MedinaSection {
             "nodes",
             "accounts",
             "quorumCompat",
+            "private",
         ])?;
         let version = field.get("version");
         version.u64(
@@ -97,6 +135,7 @@ impl MedinaSection {
             nodes: read_nodes(&field.get("nodes"))?,
             accounts: read_accounts(&field.get("accounts"))?,
             quorum_compat: read_flag(&field.get("quorumCompat"))?,
+            private: PrivateBounds::read(&field.get("private"))?,
         })
     }
 

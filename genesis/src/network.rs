@@ -4,7 +4,7 @@
 //! failure leaves nothing behind, and nothing is ever overwritten.
 
 use crate::{
-    ForeignGenesis, GenesisFile, LoadedGenesis, NetworkError,
+    ForeignGenesis, GenesisFile, LoadedGenesis, NetworkError, PrivateBounds,
     defaults::{BASE_PORT, CHAIN_ID, CHAIN_NAME},
     network_files::{
         CONFIG_FILE, GENESIS_FILE, ListedNode, NETWORK_FILE, NodeList, NodePorts,
@@ -45,6 +45,10 @@ pub struct NetworkOptions {
     pub governance: Option<GovernanceDelays>,
     /// Time of the genesis block, Unix seconds.
     pub timestamp_s: u64,
+    /// Whether nodes take the private transactions of `GoQuorum`'s clients.
+    pub quorum_compat: bool,
+    /// Bounds that private state depends on.
+    pub private: PrivateBounds,
     /// A genesis of geth or Besu whose chain id, forks, accounts and times the
     /// network takes over; its chain id goes before [`Self::chain_id`].
     pub foreign: Option<ForeignGenesis>,
@@ -65,6 +69,8 @@ impl NetworkOptions {
             admin: None,
             governance: None,
             timestamp_s,
+            quorum_compat: false,
+            private: PrivateBounds::default(),
             foreign: None,
         }
     }
@@ -254,6 +260,8 @@ fn chain_options(
         validators,
         admin: options.admin,
         timestamp_s: options.timestamp_s,
+        quorum_compat: options.quorum_compat,
+        private: options.private,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Puts together the genesis of a new chain: accounts, contracts, parameters.
 
 use crate::{
-    GenesisError, GenesisFile, MedinaSection, defaults, genesis_file::osaka_config,
+    GenesisError, GenesisFile, MedinaSection, PrivateBounds, defaults, genesis_file::osaka_config,
     medina_section::SECTION_VERSION, predeploy::predeployed, test_accounts::test_addresses,
 };
 use alloy_genesis::{Genesis, GenesisAccount};
@@ -30,6 +30,10 @@ pub struct ChainOptions {
     pub admin: Option<Address>,
     /// Time of the genesis block, Unix seconds.
     pub timestamp_s: u64,
+    /// Whether nodes take the private transactions of `GoQuorum`'s clients.
+    pub quorum_compat: bool,
+    /// Bounds that private state depends on.
+    pub private: PrivateBounds,
 }
 
 /// How long what governor and minters want is announced before it can happen, seconds: time in which
@@ -120,7 +124,8 @@ pub fn new_chain_with(
         contracts: predeployed.contracts,
         nodes: Vec::new(),
         accounts,
-        quorum_compat: false,
+        quorum_compat: options.quorum_compat,
+        private: options.private,
     };
     let ethereum = Genesis {
         config: osaka_config(options.chain_id),

@@ -173,6 +173,7 @@ fn anything_nodes_must_agree_on_changes_the_genesis_hash() {
         ("/medina/validators/0/key", json!(key(9))),
         ("/medina/nodes", json!([])),
         ("/medina/quorumCompat", json!(true)),
+        ("/medina/private", json!({ "gasMax": 20_000_000 })),
         (
             "/alloc/0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266/balance",
             json!("1"),
@@ -194,6 +195,27 @@ fn transactions_of_goquorums_clients_are_taken_only_where_genesis_says_so() {
     assert!(load(&file.to_json()).unwrap().quorum_compat());
     let error = load(&changed("/medina/quorumCompat", json!("yes"))).unwrap_err();
     assert!(error.to_string().contains("quorumCompat"), "{error}");
+}
+
+#[test]
+fn gas_of_private_transactions_is_what_genesis_says_or_as_it_always_was() {
+    let original = load(&example()).unwrap();
+    let usual = original.private().gas_max;
+    assert_eq!(usual, medina_types::limits::PRIVATE_GAS_MAX);
+    let said = load(&changed("/medina/private", json!({ "gasMax": usual }))).unwrap();
+    assert_eq!(said.spec().genesis_hash, original.spec().genesis_hash);
+    let more = changed("/medina/private", json!({ "gasMax": 50_000_000 }));
+    let file = GenesisFile::from_json(&more).unwrap();
+    assert_eq!(load(&file.to_json()).unwrap().private().gas_max, 50_000_000);
+    for wrong in [
+        json!({ "gasMax": 1 }),
+        json!({ "gasMax": 2_000_000_000u64 }),
+        json!({ "gas": 1_000_000 }),
+        json!(7),
+    ] {
+        let error = load(&changed("/medina/private", wrong)).unwrap_err();
+        assert!(error.to_string().contains("medina.private"), "{error}");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub enum AmountError {
     TooLarge(String),
     /// Not a duration.
     #[error(
-        "`{0}` is no duration: write a number with a unit, like 90s, 15m, 12h, 7d, 2w or 1h30m"
+        "`{0}` is no duration: write a number with a unit, like 90s, 15m, 12h, 7d, 2w, 1h30m or 30 days"
     )]
     NotADuration(String),
 }
@@ -104,8 +104,13 @@ impl From<U256> for TokenUnits {
     }
 }
 
-/// Reads a duration into seconds: `45`, `45s`, `15m`, `12h`, `7d`, `2w`, or several in a row
-/// (`1h30m`). A bare number is seconds.
+/// Reads a duration into seconds: `45`, `45s`, `15m`, `12h`, `7d`, `2w`, `1y`, several in a row
+/// (`1h30m`), or in words (`30 days`, `1 hour 30 minutes`). A bare number is seconds, a month 30 days
+/// and a year 365.
+///
+/// ```
+/// assert_eq!(medina_sdk::amount::parse_duration("1 hour 30 minutes").unwrap(), 5_400);
+/// ```
 pub fn parse_duration(text: &str) -> Result<u64, AmountError> {
     let wrong = || AmountError::NotADuration(shorten(text));
     let cleaned = text.trim();
@@ -117,12 +122,16 @@ pub fn parse_duration(text: &str) -> Result<u64, AmountError> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit = rest[digits..].chars().next().ok_or_else(wrong)?;
+        let behind = rest[digits..].trim_start();
+        let letters = behind
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(behind.len());
+        let (unit, next) = behind.split_at(letters);
         let part = number
             .checked_mul(unit_seconds(unit).ok_or_else(wrong)?)
             .ok_or_else(wrong)?;
         seconds = seconds.checked_add(part).ok_or_else(wrong)?;
-        rest = &rest[digits + unit.len_utf8()..];
+        rest = next.trim_start();
     }
     if cleaned.is_empty() {
         Err(wrong())
@@ -135,7 +144,7 @@ pub fn parse_duration(text: &str) -> Result<u64, AmountError> {
 pub fn format_duration(seconds: u64) -> String {
     let mut rest = seconds;
     let mut text = String::new();
-    for unit in ['w', 'd', 'h', 'm', 's'] {
+    for unit in ["w", "d", "h", "m", "s"] {
         let size = unit_seconds(unit).unwrap_or(1);
         if rest >= size {
             text.push_str(&format!("{}{unit}", rest / size));
@@ -149,15 +158,17 @@ pub fn format_duration(seconds: u64) -> String {
     }
 }
 
-fn unit_seconds(unit: char) -> Option<u64> {
-    match unit {
-        's' => Some(1),
-        'm' => Some(60),
-        'h' => Some(3_600),
-        'd' => Some(86_400),
-        'w' => Some(604_800),
-        _ => None,
-    }
+fn unit_seconds(unit: &str) -> Option<u64> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "s" | "sec" | "second" | "seconds" => 1,
+        "m" | "min" | "minute" | "minutes" => 60,
+        "h" | "hour" | "hours" => 3_600,
+        "d" | "day" | "days" => 86_400,
+        "w" | "week" | "weeks" => 604_800,
+        "month" | "months" => 30 * 86_400,
+        "y" | "year" | "years" => 365 * 86_400,
+        _ => return None,
+    })
 }
 
 /// Error messages repeat what was typed, but not a megabyte of it.
@@ -204,7 +215,27 @@ mod tests {
         assert_eq!(parse_duration("90"), Ok(90));
         assert_eq!(parse_duration("1h30m"), Ok(5_400));
         assert_eq!(parse_duration("2w"), Ok(1_209_600));
-        for text in ["", "h", "1y", "1h3", "-1s", "99999999999999999999s", "1é"] {
+        for (text, seconds) in [
+            ("30 days", 2_592_000),
+            ("1 hour 30 minutes", 5_400),
+            ("1 Month", 2_592_000),
+            ("1y", 31_536_000),
+            ("2 h 5min", 7_500),
+        ] {
+            assert_eq!(parse_duration(text), Ok(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "h",
+            "days",
+            "1x",
+            "1h3",
+            "-1s",
+            "1 2h",
+            "1h h",
+            "99999999999999999999s",
+            "1é",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert_eq!(format_duration(0), "0s");

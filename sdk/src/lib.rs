@@ -17,6 +17,7 @@
 //! | [`sealed`] | datasets sealed for the judge, and the proof of a wrong chunk |
 //! | [`trust_math`] | the contracts' formulas of trust, bit by bit |
 //! | [`amount`], [`moment`], [`place`] | tokens, durations, moments and places as people write them |
+//! | [`url`] | URLs in texts, without the tokens that they carry |
 //! | [`limits`] | every bound |
 
 pub mod amount;
@@ -33,4 +34,5 @@ pub mod private;
 pub mod readings;
 pub mod sealed;
 pub mod trust_math;
+pub mod url;
 pub mod wallet;

@@ -91,7 +91,7 @@ pub const RECEIPT_SECONDS_MAX: u64 = 60;
 /// Blocks one `eth_getLogs` of the client spans.
 pub const LOG_RANGE_BLOCKS_MAX: u64 = 10_000;
 /// Times a transaction is sent again with a fresh nonce after the node called its nonce wrong.
-pub const NONCE_RETRIES_MAX: usize = 3;
+pub const NONCE_RETRIES_MAX: usize = 8;
 
 /// Newest ballots that are listed: each takes one call, and they close after 30 days.
 pub const BALLOTS_LISTED_MAX: u64 = 256;

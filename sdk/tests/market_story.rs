@@ -1,15 +1,18 @@
 //! The market from both sides: client, companion, gateway and the real contracts, without a node.
 
 mod chain;
+#[allow(dead_code, reason = "the example is a program too")]
+#[path = "../examples/live_and_historic.rs"]
+mod live_and_historic;
 
 use std::sync::Arc;
 
 use alloy_primitives::{B256, U256, keccak256};
 use medina_sdk::amount::ONE_TOKEN;
 use medina_sdk::client::{
-    BuyerError, ClientError, Coupon, CouponKind, CouponState, GatewayBuyer, ListingTerms,
-    MarketClient, NewSensor, OrderState, Purchase, ResourceType, SearchFilter, Target, UseRequest,
-    Verdict,
+    BuyerError, ClientError, Coupon, CouponKind, CouponState, GatewayBuyer, IndexQuery,
+    ListingTerms, MarketClient, NewSensor, OrderState, Purchase, ResourceType, SearchFilter,
+    SearchIndex, Target, UseRequest, Verdict, VerifiedReading,
 };
 use medina_sdk::companion::{Companion, MasterKey, Slot};
 use medina_sdk::device::{DeviceKey, DeviceKind};
@@ -515,4 +518,133 @@ async fn coupon_lets_a_second_platform_in_once() {
         Err(BuyerError::Refused { status: 403, .. })
     ));
     gateway.shutdown().await.expect("stops");
+}
+
+#[tokio::test]
+async fn index_finds_what_a_look_at_every_listing_finds() {
+    let market = Market::new().await;
+    let seller = &market.seller;
+    let (warm, damp) = (&market.sensors[0], &market.sensors[1]);
+    let mut index = SearchIndex::default();
+    // Between the steps the index is kept up to date, stored or made anew.
+    for step in 0_u64..6 {
+        let sensor = if step.is_multiple_of(2) { warm } else { damp };
+        let price = u128::from(10 * (step % 4)) * ONE_TOKEN;
+        let terms = ListingTerms::stream(sensor.id, sensor.topic, price);
+        let (listing, _) = seller.list(&terms).await.expect("lists");
+        match step {
+            2 => {
+                let paused = seller.set_listing(listing, 2, B256::ZERO, B256::ZERO).await;
+                paused.expect("pauses");
+            }
+            3 => {
+                seller
+                    .set_price(listing, 3 * ONE_TOKEN)
+                    .await
+                    .expect("reprices");
+            }
+            _ => {}
+        }
+        same_is_found(&market, &mut index).await;
+        match step {
+            1 => index = SearchIndex::default(),
+            4 => {
+                let path = market._dir.path().join("index.json");
+                index.save(&path).expect("is written");
+                index = SearchIndex::load(&path).expect("is read");
+            }
+            _ => {}
+        }
+    }
+    let order = market.buy(2).await;
+    let proof = B256::repeat_byte(1);
+    seller.deliver(order, proof).await.expect("delivers");
+    market.buyer.confirm(order).await.expect("confirms");
+    market
+        .buyer
+        .rate(order, 9_000, B256::ZERO)
+        .await
+        .expect("rates");
+    same_is_found(&market, &mut index).await;
+}
+
+/// Whatever is asked, the index and a look at each listing on the chain answer the same.
+async fn same_is_found(market: &Market, index: &mut SearchIndex) {
+    market.buyer.update_index(index).await.expect("follows");
+    let topics = [None, Some(market.sensors[0].topic), Some(B256::ZERO)];
+    let orgs = [None, Some(org(SELLER)), Some(org(BUYER))];
+    let prices = [None, Some(0), Some(10 * ONE_TOKEN)];
+    for (topic, org, max_unit_price) in topics
+        .iter()
+        .flat_map(|topic| orgs.iter().map(move |org| (*topic, *org)))
+        .flat_map(|(topic, org)| prices.iter().map(move |price| (topic, org, *price)))
+    {
+        for include_closed in [false, true] {
+            let filter = SearchFilter {
+                topic,
+                org,
+                max_unit_price,
+                include_closed,
+                ..SearchFilter::default()
+            };
+            let query = IndexQuery {
+                topic,
+                org,
+                max_unit_price,
+                include_closed,
+                ..IndexQuery::default()
+            };
+            let looked = market.buyer.search(&filter).await.expect("searches");
+            let mut looked: Vec<_> = looked.iter().map(|found| found.listing.id).collect();
+            let mut indexed = index.search(&query);
+            looked.sort_unstable();
+            indexed.sort_unstable();
+            assert_eq!(indexed, looked, "{filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn example_reads_what_was_and_what_comes() {
+    let market = Market::new().await;
+    let listing = market.offer().await;
+    market.buy(listing).await;
+    let gateway = market.open_gateway(listing).await;
+    let (sender, mut taken) = tokio::sync::mpsc::channel(1_000);
+    let (node, door) = (
+        market.chain.url.clone(),
+        format!("http://{}", gateway.address()),
+    );
+    let follower = tokio::spawn(async move {
+        let take = |found: &VerifiedReading| sender.try_send(found.id).expect("is read");
+        let buyer = account(BUYER);
+        live_and_historic::follow((&node, &door, listing), &buyer, take).await
+    });
+    let per_round = market.sensors.len() * usize::try_from(READINGS).expect("is small");
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 1..=3 {
+        while seen.len() < round * per_round {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(60), taken.recv());
+            let id: RecordId = next.await.expect("comes").expect("the example goes on");
+            assert!(
+                seen.insert((id.source, id.seq, id.index)),
+                "{id:?} came twice"
+            );
+        }
+        if round < 3 {
+            market.anchor_readings().await;
+        }
+    }
+    assert!(taken.try_recv().is_err(), "nothing more");
+    follower.abort();
+}
+
+#[test]
+fn example_is_as_short_as_promised() {
+    let source = include_str!("../examples/live_and_historic.rs");
+    let code = source.lines().filter(|line| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with("//")
+    });
+    assert!(code.count() < 45, "an example is read, not studied");
 }

@@ -1,6 +1,6 @@
 //! Networks of real processes whose nodes act for organisations in private groups.
 
-use crate::processes::{NetworkOfProcesses, PATIENCE, eventually, medina_binary};
+use crate::processes::{NetworkOfProcesses, PATIENCE, eventually, free_ports, medina_binary};
 use alloy_network::{EthereumWallet, TransactionBuilder as _};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_provider::{Provider as _, ProviderBuilder};
@@ -11,7 +11,7 @@ use medina_sdk::{
     private::{GroupStatus, GroupTerms, Groups, PrivateClient, PrivateMode, PrivateReceipt},
     wallet::{Account, Mnemonic, TEST_MNEMONIC},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -20,49 +20,40 @@ use std::{
 };
 use tokio::time::Instant;
 
+pub mod contracts;
+pub mod load;
+pub mod scan;
+pub mod tap;
+mod tls;
+
+pub use contracts::{adding, counter, looper, teller};
+pub use scan::{files_with, rows_with};
+use tap::Tap;
+
 /// Any account, for what is not signed.
 const ANYBODY: u32 = 0;
-/// Secret of the API key with which a test acts as a node's party.
-pub const TOKEN: &str = "a private token of a test";
+/// An account of the test mnemonic that belongs to no organisation.
+pub const STRANGER: u32 = 40;
+/// Pays for public blocks.
+const PAYER: u32 = 9;
 /// How long private things may take on two busy cores, beyond what public ones may.
 const PRIVATE_PATIENCE: Duration = Duration::from_secs(120);
 
-/// A counter, made by hand: called without input it returns its number; with a word
-/// it adds the word and logs it; with a zero word it reverts. What follows the word is
-/// ignored.
-///
-/// ```text
-/// calldatasize PUSH add JUMPI  sload(0) return
-/// add:  calldataload(0) DUP1 PUSH ok JUMPI  revert
-/// ok:   sstore(0, sload(0) + word)  log1(word, topic 7)  stop
-/// ```
-#[must_use]
-pub fn counter() -> Bytes {
-    let init = "6030600c60003960306000f3";
-    let read = "36600f5760005460005260206000f3";
-    let word = "5b60003580601c5760006000fd";
-    let add = "5b8060005401600055600052600760206000a100";
-    hex::decode(format!("{init}{read}{word}{add}"))
-        .expect("hexadecimal digits")
-        .into()
-}
-
-/// Input that adds a number, with something behind it that stays private.
-#[must_use]
-pub fn adding(number: u64, secret: &str) -> Bytes {
-    let mut input = U256::from(number).to_be_bytes::<32>().to_vec();
-    input.extend_from_slice(secret.as_bytes());
-    input.into()
-}
-
-/// A network of validators, each of which acts for one organisation.
+/// A network of validators whose nodes act for organisations.
 pub struct PrivateNetwork {
     /// The processes.
     pub network: NetworkOfProcesses,
-    /// The organisations, by node: genesis has them, with the first test accounts as
-    /// their admins.
+    /// The organisations: genesis has them, with the first test accounts as their
+    /// admins.
     pub orgs: Vec<B256>,
+    /// What went between the nodes, where the set-up asked for it.
+    pub tap: Option<Tap>,
+    /// Port of every node's transaction manager, where the set-up asked for one.
+    pub managers: Vec<u16>,
+    setup: Setup,
     enclaves: Vec<Option<EnclaveChild>>,
+    /// First port of the enclaves that are asked over TLS.
+    enclave_ports: u16,
 }
 
 /// An enclave process; it dies with the value.
@@ -84,6 +75,49 @@ pub enum Enclaves {
     InProcess,
     /// In a process of its own for each.
     Apart,
+    /// The same, asked over TLS as if it were on another machine.
+    OverTls,
+}
+
+/// How a network is made.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Number of validators.
+    pub validators: u16,
+    /// Where their keys are.
+    pub enclaves: Enclaves,
+    /// The node that acts for each organisation.
+    pub places: Vec<usize>,
+    /// All links lead through a [`Tap`].
+    pub is_tapped: bool,
+    /// The chain takes `GoQuorum`'s marked transactions, and every node has a
+    /// transaction manager's port.
+    pub allows_quorum: bool,
+    /// Further arguments of `medina network new`.
+    pub arguments: Vec<&'static str>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            validators: 4,
+            enclaves: Enclaves::InProcess,
+            places: vec![0, 1, 2, 3],
+            is_tapped: false,
+            allows_quorum: false,
+            arguments: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// Organisations of a node, in order.
+    fn orgs_at(&self, node: usize) -> impl Iterator<Item = usize> {
+        let places = self.places.iter().enumerate();
+        places
+            .filter(move |(_, place)| **place == node)
+            .map(|(org, _)| org)
+    }
 }
 
 impl PrivateNetwork {
@@ -93,7 +127,7 @@ impl PrivateNetwork {
     /// # Panics
     /// When anything of it fails.
     pub async fn start() -> Self {
-        Self::start_with(Enclaves::InProcess).await
+        Self::start_as(Setup::default()).await
     }
 
     /// The same with enclaves somewhere else.
@@ -101,33 +135,67 @@ impl PrivateNetwork {
     /// # Panics
     /// When anything of it fails.
     pub async fn start_with(enclaves: Enclaves) -> Self {
-        let mut network = NetworkOfProcesses::create(4);
-        let orgs: Vec<_> = (0..4).map(|index| keccak256(name_of(index))).collect();
-        for (index, org) in orgs.iter().enumerate() {
-            let config = network.node_folder(index).join("config.toml");
-            configure(&config, index, *org, enclaves);
-        }
-        for index in 0..network.len() {
-            network.run(index);
-        }
-        for index in 0..network.len() {
-            network.ready(index).await;
-            network.linked(index, 3).await;
-        }
-        let mut network = Self {
-            enclaves: orgs.iter().map(|_| None).collect(),
-            network,
-            orgs,
+        let setup = Setup {
+            enclaves,
+            ..Setup::default()
         };
-        if enclaves == Enclaves::Apart {
-            // Which of the two starts first does not matter.
-            for index in 0..4 {
-                network.run_enclave(index);
+        Self::start_as(setup).await
+    }
+
+    /// The same of any form.
+    ///
+    /// # Panics
+    /// When anything of it fails.
+    pub async fn start_as(setup: Setup) -> Self {
+        let mut network = NetworkOfProcesses::create_with(setup.validators, &setup.arguments);
+        let orgs: Vec<_> = (0..setup.places.len())
+            .map(|index| keccak256(name_of(index)))
+            .collect();
+        let mut managers = Vec::new();
+        if setup.allows_quorum {
+            allow_quorum(&network);
+            let first = free_ports(setup.validators);
+            managers.extend(first..first + setup.validators);
+        }
+        let enclave_ports = free_ports(setup.validators);
+        for node in 0..network.len() {
+            let config = network.node_folder(node).join("config.toml");
+            configure(&config, node, &setup, managers.get(node).copied());
+            if setup.enclaves == Enclaves::OverTls {
+                tls::configure(network.node_folder(node), port_of(enclave_ports, node));
             }
         }
-        for index in 0..4 {
-            network.register(index).await;
+        let tap = match setup.is_tapped {
+            true => Some(Tap::start(&network).await.expect("ports for a tap")),
+            false => None,
+        };
+        let others = network.len() - 1;
+        for node in 0..network.len() {
+            network.run(node);
         }
+        for node in 0..network.len() {
+            network.ready(node).await;
+        }
+        for node in 0..network.len() {
+            network.linked(node, others).await;
+        }
+        let mut network = Self {
+            enclaves: (0..network.len()).map(|_| None).collect(),
+            network,
+            orgs,
+            tap,
+            managers,
+            setup,
+            enclave_ports,
+        };
+        if network.setup.enclaves != Enclaves::InProcess {
+            // Which of the two starts first does not matter.
+            for node in 0..network.network.len() {
+                network.run_enclave(node);
+            }
+        }
+        let registered = (0..network.orgs.len()).map(|org| network.register(org));
+        futures::future::join_all(registered).await;
         network.published().await;
         network
     }
@@ -139,7 +207,11 @@ impl PrivateNetwork {
     pub fn run_enclave(&mut self, index: usize) {
         let folder = self.network.node_folder(index).to_owned();
         let config = folder.join("enclave.toml");
-        let text = "socket = \"enclave/enclave.sock\"\nfolder = \"enclave/data\"\n";
+        let mut text = "folder = \"enclave/data\"\n".to_owned();
+        text += &match self.setup.enclaves {
+            Enclaves::OverTls => tls::section(&folder, port_of(self.enclave_ports, index)),
+            _ => "socket = \"enclave/enclave.sock\"\n".to_owned(),
+        };
         std::fs::write(&config, text).expect("a configuration");
         let log = File::options()
             .create(true)
@@ -161,6 +233,30 @@ impl PrivateNetwork {
         self.enclaves[index] = None;
     }
 
+    /// Sends a signal such as `STOP` to the enclave process of a node.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn signal_enclave(&self, index: usize, name: &str) {
+        let child = self.enclaves[index].as_ref().expect("an enclave process");
+        let pid = child.0.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
+        assert!(sent.expect("kill exists").success(), "kill -{name} {pid}");
+    }
+
+    /// Folder of a node's enclave, wherever it runs.
+    #[must_use]
+    pub fn enclave_folder(&self, node: usize) -> PathBuf {
+        match self.setup.enclaves {
+            Enclaves::InProcess => self.private_folder(node).join("enclave"),
+            Enclaves::Apart | Enclaves::OverTls => {
+                self.network.node_folder(node).join("enclave").join("data")
+            }
+        }
+    }
+
     /// The chain, as one of the test accounts.
     ///
     /// # Panics
@@ -172,14 +268,24 @@ impl PrivateNetwork {
             .with_account(account_of(account))
     }
 
-    /// The private side of a node, as its party and as one of the test accounts.
+    /// The private side of a node, as its first party and as one of the test accounts.
     ///
     /// # Panics
     /// When the node does not answer.
     pub async fn party(&self, node: usize, account: u32) -> PrivateClient {
+        let org = self.setup.orgs_at(node).next().expect("it has a party");
+        self.tenant(org, account).await
+    }
+
+    /// The private side of an organisation's node, as that organisation.
+    ///
+    /// # Panics
+    /// When the node does not answer.
+    pub async fn tenant(&self, org: usize, account: u32) -> PrivateClient {
+        let node = self.setup.places[org];
         let chain = self.chain(node, account).await;
         let url = self.network.rpc_url(node);
-        PrivateClient::new(chain, &url, Some(TOKEN)).expect("a client")
+        PrivateClient::new(chain, &url, Some(&token_of(org))).expect("a client")
     }
 
     /// Folder of everything private of a node.
@@ -191,7 +297,7 @@ impl PrivateNetwork {
     async fn register(&self, index: usize) {
         let number = u32::try_from(index).expect("small");
         let path = self
-            .private_folder(index)
+            .private_folder(self.setup.places[index])
             .join("parties")
             .join(format!("{}.json", name_of(index)));
         let party: Value = eventually("the node to know its party", || async {
@@ -222,12 +328,12 @@ impl PrivateNetwork {
         }
     }
 
-    /// Makes a group of the organisations of these nodes, and waits until they follow it.
+    /// Makes a group of organisations, and waits until their nodes follow it.
     ///
     /// # Panics
     /// When it cannot be made.
-    pub async fn group(&self, nodes: &[usize], mode: PrivateMode) -> B256 {
-        self.group_with(nodes, mode, &[], 0).await
+    pub async fn group(&self, orgs: &[usize], mode: PrivateMode) -> B256 {
+        self.group_with(orgs, mode, &[], 0).await
     }
 
     /// As [`Self::group`] with a delivery policy.
@@ -236,29 +342,29 @@ impl PrivateNetwork {
     /// When it cannot be made.
     pub async fn group_with(
         &self,
-        nodes: &[usize],
+        orgs: &[usize],
         mode: PrivateMode,
         mandatory: &[usize],
         quorum: u16,
     ) -> B256 {
-        let names: Vec<_> = nodes.iter().map(|node| node.to_string()).collect();
+        let names: Vec<_> = orgs.iter().map(ToString::to_string).collect();
         let id = keccak256(format!("{} {mode:?} {quorum}", names.join(",")));
-        let creator = u32::try_from(nodes[0]).expect("small");
+        let creator = u32::try_from(orgs[0]).expect("small");
         let chain = self.chain(0, creator).await;
         let groups = Groups::of(&chain).expect("the chain has the contract");
-        let of = |nodes: &[usize]| nodes.iter().map(|node| self.orgs[*node]).collect();
+        let of = |orgs: &[usize]| orgs.iter().map(|org| self.orgs[*org]).collect();
         let terms = GroupTerms {
             id,
             name: B256::ZERO,
-            orgs: of(nodes),
+            orgs: of(orgs),
             mode,
             mandatory: of(mandatory),
             quorum,
             attest_every: 4,
         };
         groups.create(&terms).await.expect("a group is made");
-        for node in nodes {
-            let party = self.party(*node, creator).await;
+        for org in orgs {
+            let party = self.tenant(*org, creator).await;
             eventually("a member to know its group", || async {
                 party.status(id).await.ok()
             })
@@ -299,7 +405,8 @@ impl PrivateNetwork {
         let url = self.network.rpc_url(node);
         let chain = MarketClient::connect(&url).await.ok()?;
         let chain = chain.with_account(account_of(ANYBODY));
-        PrivateClient::new(chain, &url, Some(TOKEN)).ok()
+        let org = self.setup.orgs_at(node).next()?;
+        PrivateClient::new(chain, &url, Some(&token_of(org))).ok()
     }
 
     /// Makes public blocks.
@@ -307,10 +414,20 @@ impl PrivateNetwork {
     /// # Panics
     /// When a block does not come.
     pub async fn blocks(&self, node: usize, count: u64) {
+        for _ in 0..count {
+            self.say(node, Bytes::new()).await;
+        }
+    }
+
+    /// Sends a public transaction with some data and waits for its block.
+    ///
+    /// # Panics
+    /// When the block does not come.
+    pub async fn say(&self, node: usize, data: Bytes) {
         let url = self.network.rpc_url(node).parse().expect("a URL");
         let payer = MnemonicBuilder::<English>::default()
             .phrase(TEST_MNEMONIC)
-            .index(9)
+            .index(PAYER)
             .and_then(|builder| builder.build())
             .expect("the test mnemonic has this account");
         let provider = ProviderBuilder::new()
@@ -320,15 +437,14 @@ impl PrivateNetwork {
         provider
             .client()
             .set_poll_interval(Duration::from_millis(20));
-        for _ in 0..count {
-            let request = TransactionRequest::default()
-                .with_to(Address::repeat_byte(0x77))
-                .with_value(U256::from(1));
-            let pending = provider.send_transaction(request).await;
-            let pending = pending.expect("the pool takes it");
-            let pending = pending.with_timeout(Some(PATIENCE));
-            pending.get_receipt().await.expect("a receipt");
-        }
+        let request = TransactionRequest::default()
+            .with_to(Address::repeat_byte(0x77))
+            .with_input(data)
+            .with_value(U256::from(1));
+        let pending = provider.send_transaction(request).await;
+        let pending = pending.expect("the pool takes it");
+        let pending = pending.with_timeout(Some(PATIENCE));
+        pending.get_receipt().await.expect("a receipt");
     }
 
     /// Stops everything at once, so that what is on the disks can be read.
@@ -361,15 +477,23 @@ where
 /// # Panics
 /// When it is not deployed.
 pub async fn deploy_counter(party: &PrivateClient, group: B256) -> Address {
+    deploy(party, group, counter()).await
+}
+
+/// Deploys a contract in a group and answers its address.
+///
+/// # Panics
+/// When it is not deployed.
+pub async fn deploy(party: &PrivateClient, group: B256, code: Bytes) -> Address {
     let sent = party
-        .deploy(group, counter(), Some(500_000))
+        .deploy(group, code, Some(500_000))
         .await
         .expect("the node takes it");
     let receipt = party.wait(sent.digest).await.expect("it runs");
     receipt.contract_address.expect("a contract")
 }
 
-/// Adds to a counter and waits for the receipt.
+/// Calls a contract, such as a counter, and waits for the receipt.
 ///
 /// # Panics
 /// When it fails.
@@ -395,32 +519,6 @@ pub async fn count(party: &PrivateClient, group: B256, counter: Address) -> U256
     U256::from_be_slice(&word.expect("the counter answers"))
 }
 
-/// Files below a folder that hold a text, RocksDB's own included.
-///
-/// # Panics
-/// When the folder cannot be read.
-#[must_use]
-pub fn files_with(folder: &Path, needle: &[u8]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if let Ok(bytes) = std::fs::read(&path)
-                && bytes.windows(needle.len()).any(|window| window == needle)
-            {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
 /// One of the test accounts.
 ///
 /// # Panics
@@ -431,35 +529,87 @@ pub fn account_of(index: u32) -> Account {
     phrase.account(index).expect("an account")
 }
 
-fn name_of(index: usize) -> String {
-    format!("org-{index}")
+/// Name of an organisation's party.
+#[must_use]
+pub fn name_of(org: usize) -> String {
+    format!("org-{org}")
 }
 
-/// Turns the private side on in a node's configuration.
-fn configure(path: &Path, index: usize, org: B256, enclaves: Enclaves) {
+/// Secret of the API key that acts for an organisation.
+#[must_use]
+pub fn token_of(org: usize) -> String {
+    format!("a_private_token_of_org_{org}")
+}
+
+/// Secret of the API key that reads for an organisation.
+#[must_use]
+pub fn reading_token_of(org: usize) -> String {
+    format!("a_reading_token_of_org_{org}")
+}
+
+/// Secret of an API key that opens every method, for no party.
+pub const PUBLIC_TOKEN: &str = "a_token_for_no_party_at_all";
+
+/// Turns the chain into one that takes marked transactions. What the header carries
+/// of the section is filled in anew.
+fn allow_quorum(network: &NetworkOfProcesses) {
+    let path = network.directory().join("genesis.json");
+    let text = std::fs::read_to_string(&path).expect("the network has a genesis file");
+    let mut genesis: Value = serde_json::from_str(&text).expect("it is JSON");
+    genesis["medina"]["quorumCompat"] = json!(true);
+    let members = genesis.as_object_mut().expect("it is an object");
+    members.remove("mixHash");
+    std::fs::write(&path, genesis.to_string()).expect("it can be written");
+}
+
+/// Turns the private side on in a node's configuration, where it has a party.
+fn configure(path: &Path, node: usize, setup: &Setup, manager: Option<u16>) {
+    let orgs: Vec<_> = setup.orgs_at(node).collect();
+    if orgs.is_empty() {
+        return;
+    }
     let text = std::fs::read_to_string(path).expect("a configuration");
     let mut config: toml::Table = text.parse().expect("TOML");
     let rpc = config["rpc"].as_table_mut().expect("a section");
     rpc.insert("keys_file".to_owned(), "keys.toml".into());
-    let name = name_of(index);
-    let private: toml::Table =
-        format!("enabled = true\n[[party]]\nname = \"{name}\"\norg = \"{org}\"\n")
-            .parse()
-            .expect("TOML");
-    let mut private = private;
-    if enclaves == Enclaves::Apart {
+    if let Some(port) = manager {
+        let listen = format!("127.0.0.1:{port}");
+        rpc.insert("transaction_manager".to_owned(), listen.into());
+    }
+    let mut private = "enabled = true\n".to_owned();
+    let mut keys = key("public", PUBLIC_TOKEN, "");
+    for org in orgs {
+        let name = name_of(org);
+        let id = keccak256(&name);
+        private += &format!("[[party]]\nname = \"{name}\"\norg = \"{id}\"\n");
+        let reads = format!("psi://{name}");
+        let writes = format!("{reads}?self.eoa=0x0&node.eoa=0x0");
+        keys += &key(&format!("{name} writes"), &token_of(org), &writes);
+        keys += &key(&format!("{name} reads"), &reading_token_of(org), &reads);
+    }
+    let mut private: toml::Table = private.parse().expect("TOML");
+    if setup.enclaves == Enclaves::Apart {
         let place = "unix:enclave/enclave.sock".to_owned();
         private.insert("enclave".to_owned(), place.into());
     }
     config.insert("private".to_owned(), private.into());
     std::fs::write(path, config.to_string()).expect("a configuration");
-    let keys = format!(
-        "[[key]]\nname = \"test\"\nsecret = \"{TOKEN}\"\n\
-         namespaces = [\"eth\", \"net\", \"web3\", \"medina\", \"priv\"]\n\
-         private = [\"psi://{name}?self.eoa=0x0\"]\n"
-    );
     let path = path.with_file_name("keys.toml");
     std::fs::write(&path, keys).expect("a file of keys");
     let only_its_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&path, only_its_owner).expect("its owner may");
+}
+
+/// Port of a node's enclave.
+fn port_of(first: u16, node: usize) -> u16 {
+    first + u16::try_from(node).expect("a small network")
+}
+
+/// An entry of a key file; all methods, for one scope or none.
+fn key(name: &str, secret: &str, scope: &str) -> String {
+    let private = match scope {
+        "" => String::new(),
+        scope => format!("private = [\"{scope}\"]\n"),
+    };
+    format!("[[key]]\nname = \"{name}\"\nsecret = \"{secret}\"\nnamespaces = [\"*\"]\n{private}\n")
 }

@@ -32,10 +32,11 @@ const FIRST_PORT: u16 = 8545;
 /// Ports that documents use.
 const PORTS: u16 = 100;
 /// What a process prints once others can use it.
-const READY: [(&str, &str); 3] = [
+const READY: [(&str, &str); 4] = [
     ("medina dev", "Ctrl-C stops it"),
     ("medina node run", "node started"),
     ("medina gateway run", "gateway listens"),
+    ("medina enclave run", "enclave listens"),
 ];
 /// Commands that make a network, and their option for the first port.
 const NETWORKS: [(&str, &str); 2] = [

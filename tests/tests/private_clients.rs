@@ -12,6 +12,7 @@ mod install;
 use alloy_primitives::{hex, keccak256};
 use install::{Group, install, run, text};
 use medina_genesis::{TEST_MNEMONIC, test_account};
+use medina_sdk::{client::MarketClient, private::PrivateClient, wallet::Mnemonic};
 use medina_tests::processes::{NetworkOfProcesses, eventually, free_ports, medina_binary};
 use serde_json::{Value, json};
 use std::{
@@ -221,5 +222,41 @@ async fn web3js_quorum_and_quorum_js_use_private_contracts_unmodified() {
         );
         say(text(&output).trim().lines().last().unwrap_or_default());
     }
+    every_client_decodes_every_block(&network).await;
     network.agree(&[0, 1, 2, 3]).await;
+}
+
+/// Markers of Medina's own beside `GoQuorum`'s transactions: whoever reads the chain
+/// reads all of it.
+async fn every_client_decodes_every_block(network: &NetworkOfProcesses) {
+    const MARKERS: usize = 3;
+    let url = network.rpc_url(0);
+    let chain = MarketClient::connect(&url).await.expect("the node answers");
+    let account = Mnemonic::parse(TEST_MNEMONIC).and_then(|phrase| phrase.account(0));
+    let chain = chain.with_account(account.expect("a test account"));
+    let token = key_of(PARTIES[0]);
+    let party = PrivateClient::new(chain, &url, Some(&token)).expect("a client");
+    let groups = party.groups().await.expect("the group of both");
+    for number in 0..MARKERS {
+        // Code that is no more than a stop.
+        let code = [
+            0x60,
+            0x01,
+            0x60,
+            0x00,
+            0xf3,
+            u8::try_from(number).expect("small"),
+        ];
+        let sent = party.deploy(groups[0].id, code.into(), Some(200_000)).await;
+        let sent = sent.expect("the node takes it");
+        party.wait(sent.digest).await.expect("it runs");
+    }
+    let (url, least) = (network.rpc_url(3), MARKERS.to_string());
+    let ran = spawn_blocking(move || run("node", &["private-blocks.mjs", &url, &least]));
+    let output = ran
+        .await
+        .expect("running does not panic")
+        .expect("node ran a moment ago");
+    assert!(output.status.success(), "{}", text(&output));
+    say(text(&output).trim().lines().last().unwrap_or_default());
 }

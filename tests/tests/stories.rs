@@ -28,6 +28,8 @@ mod incident;
 mod month;
 #[path = "stories/no_rights.rs"]
 mod no_rights;
+#[path = "stories/nonces.rs"]
+mod nonces;
 #[path = "stories/reputation.rs"]
 mod reputation;
 #[path = "stories/restart.rs"]

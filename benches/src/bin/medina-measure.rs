@@ -1,12 +1,15 @@
-//! Measures the figures of `docs/reliability.md` on networks of real processes:
-//! `medina-measure WHAT`. Ends with 1 when a goal is missed.
+//! Measures the figures of `docs/reliability.md` and `docs/private-transactions.md` on
+//! networks of real processes: `medina-measure WHAT`. Ends with 1 when a goal is missed.
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
 use clap::{Parser, Subcommand, ValueEnum};
-use medina_benches::reliability::{
-    Figure, catch_up, degraded, empty_blocks, idle, leader_crash,
-    outage::{self, Outage},
-    restart,
+use medina_benches::{
+    private::{self, Amounts},
+    reliability::{
+        Figure, catch_up, degraded, empty_blocks, idle, leader_crash,
+        outage::{self, Outage},
+        restart,
+    },
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -84,6 +87,16 @@ enum What {
         #[arg(long, default_value_t = 20_000)]
         blocks: u64,
     },
+    /// Private transactions per second with four members, and how long a private
+    /// receipt takes beside a public one.
+    Private {
+        /// Transactions of the run for the rate.
+        #[arg(long, default_value_t = 800)]
+        transactions: u32,
+        /// Receipts of each kind that are waited for.
+        #[arg(long, default_value_t = 100)]
+        receipts: u32,
+    },
     /// Blocks and disk writes of an idle chain.
     Idle {
         /// How long it is watched.
@@ -155,6 +168,16 @@ async fn measure(
         What::Restart { times } => restart::measure(times, engine).await,
         What::CatchUp { transfers } => catch_up::measure(transfers, engine).await?,
         What::EmptyBlocks { blocks } => vec![empty_blocks::measure(blocks, engine).await?],
+        What::Private {
+            transactions,
+            receipts,
+        } => {
+            let amounts = Amounts {
+                transactions,
+                receipts,
+            };
+            private::measure(amounts).await
+        }
         What::Idle { seconds } => idle::measure(Duration::from_secs(seconds), engine).await,
     })
 }

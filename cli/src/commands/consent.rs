@@ -11,7 +11,7 @@ use crate::{
     ids::{self, Thing},
     output::Output,
     show,
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs, connect},
     values,
 };
 use alloy_primitives::{B256, Bytes, U256};
@@ -150,19 +150,19 @@ pub(crate) struct DelegateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ScopeArgs {
-    /// Whose data: a user (id or account), or a sensor
-    #[arg(long, value_name = "ID")]
+    /// Whose data: `me`, a user (id or account), or a sensor
+    #[arg(long, value_name = "ID", default_value = "me")]
     scope: String,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Whose data: a user (id or account), or a sensor
-    #[arg(long, value_name = "ID")]
+    /// Whose data: `me`, a user (id or account), or a sensor
+    #[arg(long, value_name = "ID", default_value = "me")]
     scope: String,
-    /// Who wants to: a user's id or account
+    /// Who wants to: `me`, a user's id or account
     #[arg(long, value_name = "ID")]
     user: String,
     /// For what
@@ -172,7 +172,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "WHAT", value_parser = values::operations, default_value = "read")]
     allow: u8,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -453,8 +453,8 @@ async fn delegate(args: &DelegateArgs, output: Output) -> Outcome {
 }
 
 async fn list(args: &ScopeArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
-    let scope = scope(&client, &args.scope).await?;
+    let client = args.viewer.connect().await?;
+    let scope = scope(&client, &args.viewer.meant(&args.scope)?).await?;
     let now = chain_time(&client).await?;
     let row = |grant: &GrantRecord| {
         let mut row = grant_json(grant.id, &grant.terms);
@@ -473,9 +473,9 @@ async fn list(args: &ScopeArgs, output: Output) -> Outcome {
 }
 
 async fn check(args: &CheckArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
-    let scope = scope(&client, &args.scope).await?;
-    let user = ids::find(&client, Thing::User, &args.user).await?;
+    let client = args.viewer.connect().await?;
+    let scope = scope(&client, &args.viewer.meant(&args.scope)?).await?;
+    let user = ids::find(&client, Thing::User, &args.viewer.meant(&args.user)?).await?;
     let allowed = client
         .is_allowed(scope, user, args.purpose, args.allow)
         .await?;

@@ -48,6 +48,7 @@ pub(crate) enum IncidentCommand {
 #[derive(Debug, Args)]
 pub(crate) struct AlertArgs {
     /// What kind of thing it is, such as fire or intrusion; only its hash is stored
+    #[arg(value_parser = values::name)]
     class: String,
     /// The organisation or sensor it is about
     #[arg(long, value_name = "ID")]
@@ -59,7 +60,7 @@ pub(crate) struct AlertArgs {
     #[arg(long, default_value_t = 1)]
     severity: u8,
     /// What is touched: sensors, or names; may be repeated
-    #[arg(long, value_name = "ID|NAME")]
+    #[arg(long, value_name = "ID|NAME", value_parser = values::name)]
     asset: Vec<String>,
     /// What was seen: a text, @FILE or hash
     #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]
@@ -102,6 +103,7 @@ enum Verdict {
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// What kind of thing it is; only its hash is stored
+    #[arg(value_parser = values::name)]
     class: String,
     /// The organisation or sensor it is about
     #[arg(long, value_name = "ID")]
@@ -110,7 +112,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, default_value_t = 1)]
     severity: u8,
     /// What is touched: a sensor, or a name
-    #[arg(long, value_name = "ID|NAME")]
+    #[arg(long, value_name = "ID|NAME", value_parser = values::name)]
     asset: String,
     /// What was seen: a text, @FILE or hash
     #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::document)]

@@ -8,8 +8,8 @@ use crate::{
 use alloy_primitives::Address;
 use clap::{Args, Subcommand, ValueEnum};
 use medina_genesis::{
-    ForeignGenesis, GeneratedNetwork, GeneratedNode, GovernanceDelays, NetworkOptions, add_node,
-    defaults, generate_network,
+    ForeignGenesis, GeneratedNetwork, GeneratedNode, GovernanceDelays, NetworkOptions,
+    PrivateBounds, add_node, defaults, generate_network,
 };
 use medina_types::{ConsensusEngine, ConsensusParameters, PermissionMode, limits::VALIDATORS_MAX};
 use serde_json::{Value, json};
@@ -56,6 +56,12 @@ pub(crate) struct NewArgs {
     /// Name of the chain
     #[arg(long, default_value = defaults::CHAIN_NAME)]
     name: String,
+    /// Take the private transactions of GoQuorum's clients, marked by v 37 or 38 outside the signature
+    #[arg(long)]
+    quorum_compat: bool,
+    /// Gas that one private transaction may use; the same for all nodes as long as the chain lives
+    #[arg(long, value_name = "GAS", default_value_t = PrivateBounds::default().gas_max)]
+    private_gas: u64,
     /// Longest time without a block, in seconds; without it, blocks come on demand only
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     empty_block_period: Option<u32>,
@@ -137,6 +143,10 @@ fn options(args: NewArgs) -> Outcome<NetworkOptions> {
         },
         admin: args.admin,
         governance: args.governance_delay.map(GovernanceDelays::both),
+        quorum_compat: args.quorum_compat,
+        private: PrivateBounds {
+            gas_max: args.private_gas,
+        },
         ..NetworkOptions::new(args.dir, since_epoch().as_secs())
     })
 }

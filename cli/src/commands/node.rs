@@ -9,6 +9,7 @@ use crate::{
 };
 use alloy_primitives::{B256, U64};
 use clap::{Args, Subcommand};
+use medina_sdk::url::place_of;
 use medina_service::{Node, NodeConfig, start_logging};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -120,7 +121,7 @@ async fn status(rpc: &RpcArgs, output: Output) -> Outcome {
     let version: String = node.call("web3_clientVersion", json!([])).await?;
     let chain_id: U64 = node.call("eth_chainId", json!([])).await?;
     let value = json!({
-        "rpc": rpc.rpc,
+        "rpc": place_of(&rpc.rpc),
         "version": version,
         "name": own["name"],
         "key": own["key"],

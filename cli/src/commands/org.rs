@@ -2,11 +2,11 @@
 
 use crate::{
     args::RpcArgs,
-    errors::Outcome,
+    errors::{Failure, Outcome},
     ids::{self, Thing},
     output::Output,
     show,
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs, connect},
     values,
 };
 use alloy_primitives::{Address, B256, keccak256};
@@ -80,6 +80,7 @@ const BLOCKED: u8 = 1;
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
     /// Its name; the hash is its id and all that is stored
+    #[arg(value_parser = values::name)]
     name: String,
     /// Account that acts for it
     #[arg(long, value_name = "ADDRESS")]
@@ -114,9 +115,10 @@ pub(crate) struct SetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The organisation: id, name, or an account of it
+    #[arg(default_value = "me")]
     org: String,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -211,6 +213,9 @@ async fn register(args: RegisterArgs, output: Output) -> Outcome {
 }
 
 async fn set(args: SetArgs, output: Output) -> Outcome {
+    if args.admin.is_none() && args.status.is_none() && args.about.is_none() {
+        return Err(Failure::new("nothing to change").hint("give --admin, --status or --about"));
+    }
     let client = args.sender.connect().await?;
     let now = client
         .org(ids::find(&client, Thing::Org, &args.org).await?)
@@ -242,9 +247,9 @@ async fn list(args: &RpcArgs, output: Output) -> Outcome {
 }
 
 async fn show(args: &ShowArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
+    let client = args.viewer.connect().await?;
     let org = client
-        .org(ids::find(&client, Thing::Org, &args.org).await?)
+        .org(ids::find(&client, Thing::Org, &args.viewer.meant(&args.org)?).await?)
         .await?;
     let mut facts = org_json(&org);
     let reputation = client.platform_reputation(org.org).await?;

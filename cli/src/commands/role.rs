@@ -1,13 +1,12 @@
 //! `medina role`: what users may do in the market, and who has powers over the contracts.
 
 use crate::{
-    args::RpcArgs,
     commands::governance::govern,
     errors::Outcome,
     ids::{self, Thing},
     output::Output,
     show,
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs},
     values,
 };
 use alloy_primitives::Address;
@@ -52,10 +51,10 @@ enum Role {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The account
-    address: Address,
+    /// The account [default: the one that would sign]
+    address: Option<Address>,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -160,21 +159,22 @@ pub(crate) async fn run(command: RoleCommand, output: Output) -> Outcome {
 }
 
 async fn show(args: &ShowArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
+    let client = args.viewer.connect().await?;
+    let address = args.viewer.address_or(args.address)?;
     let mut powers = Vec::new();
     for power in AccessRole::ALL {
-        let (holds, delay) = client.holds_role(power, args.address).await?;
+        let (holds, delay) = client.holds_role(power, address).await?;
         if holds {
             powers.push(json!({ "power": power, "delaySeconds": delay }));
         }
     }
-    let role = client.role_of(args.address).await?;
+    let role = client.role_of(address).await?;
     let facts = json!({
-        "account": args.address,
+        "account": address,
         "role": BusinessRole::try_from(role).ok(),
-        "user": client.id_of(args.address).await?,
-        "org": client.org_of(args.address).await?,
-        "maySend": client.may_transact(args.address, client.contracts().data_marketplace).await?,
+        "user": client.id_of(address).await?,
+        "org": client.org_of(address).await?,
+        "maySend": client.may_transact(address, client.contracts().data_marketplace).await?,
         "powers": powers,
     });
     show::facts(output, &facts);

@@ -7,10 +7,10 @@ use crate::{
     ids::{self, Thing},
     output::{Output, pairs, table},
     show,
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs, connect},
     values,
 };
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{B256, keccak256};
 use clap::{Args, Subcommand, ValueEnum};
 use medina_sdk::{
     client::{MarketClient, NewSensor, Receipt, ResourceType, SensorRecord},
@@ -108,7 +108,7 @@ impl DeviceKeyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
     /// What it observes, such as temperature; buyers search for it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
     property: String,
     #[command(flatten)]
     key: DeviceKeyArgs,
@@ -158,16 +158,12 @@ pub(crate) struct UpdateArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["org", "account"])]
 pub(crate) struct ListArgs {
     /// An organisation: id, name, or an account of it
-    #[arg(long)]
-    org: Option<String>,
-    /// The organisation of this account
-    #[arg(long, value_name = "ADDRESS")]
-    account: Option<Address>,
+    #[arg(long, default_value = "me")]
+    org: String,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -254,7 +250,7 @@ impl From<Curve> for DeviceKind {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+pub(crate) enum Kind {
     Sensor,
     Actuator,
     Device,
@@ -409,12 +405,8 @@ fn place_text(cell: u64) -> String {
 }
 
 async fn list(args: ListArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
-    let org = match (&args.org, args.account) {
-        (Some(org), _) => ids::find(&client, Thing::Org, org).await?,
-        (None, Some(account)) => client.org_of(account).await?,
-        (None, None) => return Err(Failure::new("whose sensors? Give --org or --account")),
-    };
+    let client = args.viewer.connect().await?;
+    let org = ids::find(&client, Thing::Org, &args.viewer.meant(&args.org)?).await?;
     let sensors = client.sensors_of(org).await?;
     let value: Vec<_> = sensors.iter().map(values::sensor_json).collect();
     output.result(&value, || {

@@ -99,8 +99,8 @@ pub(crate) struct EvaluateArgs {
 pub(crate) struct ShowArgs {
     /// The federation: id or name
     federation: String,
-    /// The organisation: id, name, or an account of it
-    org: String,
+    /// The organisation: id, name, or an account of it [default: every member]
+    org: Option<String>,
     #[command(flatten)]
     rpc: RpcArgs,
 }
@@ -147,7 +147,10 @@ pub(crate) async fn run(command: SlaCommand, output: Output) -> Outcome {
         SlaCommand::Show(args) => {
             let client = connect(&args.rpc.rpc).await?;
             let fed = ids::find(&client, Thing::Federation, &args.federation).await?;
-            let org = ids::find(&client, Thing::Org, &args.org).await?;
+            let Some(org) = &args.org else {
+                return all_members(&client, fed, output).await;
+            };
+            let org = ids::find(&client, Thing::Org, org).await?;
             let facts = summary(&client, fed, org).await?;
             show::facts(output, &facts);
             Ok(())
@@ -201,6 +204,20 @@ async fn summary(
         "violations": found.violations,
         "bonded": found.bonded.to_string(),
     }))
+}
+
+async fn all_members(
+    client: &medina_sdk::client::MarketClient,
+    fed: alloy_primitives::B256,
+    output: Output,
+) -> Outcome {
+    let mut rows = Vec::new();
+    for member in client.memberships(fed).await? {
+        rows.push(summary(client, fed, member.org).await?);
+    }
+    let columns = ["org", "reports", "breaches", "violations", "bonded"];
+    show::list(output, &rows, &columns, "the federation has no members");
+    Ok(())
 }
 
 fn violation_json(found: &ViolationRecord) -> Value {

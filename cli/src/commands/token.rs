@@ -31,6 +31,7 @@ pub(crate) enum TokenCommand {
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
     /// Who gets them
+    #[arg(value_name = "ADDRESS")]
     to: Address,
     /// How many
     #[arg(value_name = "TOKENS", value_parser = values::tokens)]

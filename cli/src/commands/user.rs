@@ -11,7 +11,7 @@ use crate::{
     ids::{self, Thing},
     output::Output,
     show,
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs, connect},
     values,
 };
 use alloy_primitives::{Address, B256, Bytes};
@@ -62,7 +62,7 @@ pub(crate) struct EnrolArgs {
     #[arg(long, value_name = "ORG")]
     org: Option<String>,
     /// How you know the person, such as name and date of birth; only a secret hash of it is stored
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = values::name)]
     person: String,
     /// What it may do
     #[arg(long, value_enum, default_value_t = FirstRole::Member)]
@@ -115,10 +115,11 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The user: id or account
+    /// The user: `me`, id or account
+    #[arg(default_value = "me")]
     user: String,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -160,7 +161,7 @@ pub(crate) struct RenewArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {
     /// How you knew the person, in the same words as when it was enrolled
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = values::name)]
     person: String,
     #[command(flatten)]
     sender: SenderArgs,
@@ -189,8 +190,9 @@ pub(crate) async fn run(command: UserCommand, output: Output) -> Outcome {
         }
         UserCommand::List(args) => list(&args, output).await,
         UserCommand::Show(args) => {
-            let client = connect(&args.rpc.rpc).await?;
-            let user = ids::find(&client, Thing::User, &args.user).await?;
+            let client = args.viewer.connect().await?;
+            let user = args.viewer.meant(&args.user)?;
+            let user = ids::find(&client, Thing::User, &user).await?;
             show::facts(output, &user_json(&client.user(user).await?));
             Ok(())
         }

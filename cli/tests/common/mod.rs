@@ -6,61 +6,18 @@
     reason = "every test file uses another part of this; a test that cannot go on has failed"
 )]
 
+pub(crate) use medina_tests::terminal::Beside;
 use serde_json::Value;
-use std::{
-    io::{BufRead as _, BufReader},
-    net::TcpListener,
-    path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
-};
+use std::{net::TcpListener, path::Path, process::Command};
 
-/// A process that runs beside the test and ends with it.
-pub(crate) struct Beside {
-    child: Child,
-    _output: BufReader<ChildStdout>,
+/// A program beside the test, ready when it says so.
+pub(crate) fn beside(folder: &Path, line: &str, ready: &str) -> Beside {
+    Beside::start(env!("CARGO_BIN_EXE_medina"), folder, line, ready)
 }
 
-impl Beside {
-    /// Starts it and waits for a line that says it is ready.
-    pub(crate) fn start(folder: &Path, line: &str, ready: &str) -> Self {
-        let mut child = command(folder, line)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut text = String::new();
-        while !text.contains(ready) {
-            assert_ne!(
-                output.read_line(&mut text).unwrap(),
-                0,
-                "{line} ended: {text}"
-            );
-        }
-        Self {
-            child,
-            _output: output,
-        }
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
+/// A command of `medina` as it is typed.
 pub(crate) fn command(folder: &Path, line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_medina"));
-    let mnemonic = "test test test test test test test test test test test junk";
-    command
-        .args(words(line))
-        .current_dir(folder)
-        .env("MEDINA_MNEMONIC", mnemonic)
-        .env("MEDINA_LOG", "warn")
-        .env("MEDINA_DOCUMENT_KEY", folder.join("document.key"))
-        .stdin(Stdio::null());
-    command
+    medina_tests::terminal::command(env!("CARGO_BIN_EXE_medina"), folder, line)
 }
 
 /// Where everything is, and how commands are run there.
@@ -109,17 +66,4 @@ pub(crate) fn text(value: &Value) -> &str {
     value
         .as_str()
         .unwrap_or_else(|| panic!("{value} is no text"))
-}
-
-/// A line's words; what stands in double quotes is one.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (index, part) in line.split('"').enumerate() {
-        if index % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
-        }
-    }
-    words
 }

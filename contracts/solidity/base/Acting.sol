@@ -19,6 +19,11 @@ abstract contract Acting {
         if (org == 0) return false;
         (, bytes32 ownOrg, uint8 role) = IDENTITY.standing(account);
         if (ownOrg == org && role >= Roles.MANAGER) return true;
+        return _administers(org, account);
+    }
+
+    /// Whether `account` is the admin of an active organisation.
+    function _administers(bytes32 org, address account) internal view returns (bool) {
         IIdentity.Org memory o = IDENTITY.getOrg(org);
         return o.admin == account && o.status == IIdentity.Status.Active;
     }

@@ -92,14 +92,14 @@ abstract contract FederationState is MedinaModule, Acting {
     /// A refused access; the first slot is all that one that counts at once has.
     struct Refusal {
         address client;
-        uint40 time;
-        IFederationRegistry.ReportState state;
-        /// Places in `orgs`.
-        uint24 target;
-        uint24 origin;
-        bytes32 fed;
+        /// In seconds, until 2106.
+        uint32 time;
+        /// From the lowest bit: the state in 2 bits, places in `orgs` of target and origin in 22 each, place in
+        /// `fedIds` in 18, which is 0 if that does not fit: then `fed` has the federation.
+        uint64 about;
         bytes32 resource;
         bytes32 request;
+        bytes32 fed;
     }
 
     /// @custom:storage-location erc7201:medina.storage.FederationRegistry

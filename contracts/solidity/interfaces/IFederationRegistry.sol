@@ -53,7 +53,7 @@ interface IFederationRegistry {
         Counted
     }
 
-    /// A report as tools show it; of one that counted at once only client, time, state and the two organisations.
+    /// A report as tools show it; of one that counted at once neither resource nor request.
     struct ReportView {
         bytes32 fed;
         bytes32 resource;

@@ -69,7 +69,10 @@ interface IPrivateGroups {
     event SkipVoted(bytes32 indexed id, bytes32 indexed digest, bytes32 indexed by);
     event Skipped(bytes32 indexed id, bytes32 indexed digest);
     event Anchored(bytes32 indexed id, bytes32 indexed org, uint64 indexed height, bytes32 root);
-    event Erased(bytes32 indexed id, bytes32 indexed digest, bytes32 indexed org, bytes32 receiptsHash);
+    event BecameMandatory(bytes32 indexed id, bytes32 indexed org);
+    event ErasureReported(bytes32 indexed id, bytes32 indexed digest, bytes32 indexed org, bytes32 receiptsHash);
+    event Erased(bytes32 indexed id, bytes32 indexed digest);
+    event AuditRecorded(bytes32 indexed org, uint64 entries, bytes32 head);
 
     error NotAdmin();
     error NotMember();
@@ -80,20 +83,24 @@ interface IPrivateGroups {
     error BadSignature();
     error Stale();
     error NotOpen();
+    error NotHosted();
     error AlreadyVoted();
+    error AlreadyReported();
+    error LastMandatory();
     error TooMany();
 
     /// @notice The admin of an active organisation, for it; again to replace it. `proof` is the identity key's
-    /// signature, so that nobody claims another's; a key stays its organisation's for ever. The node may connect by
-    /// Permissioning, and may be another organisation's that serves this one. With another identity key the epoch
-    /// keys of the old one are void.
+    /// signature (64 bytes), so that nobody claims another's; a key stays its organisation's for ever. The node may
+    /// connect by Permissioning and is the organisation's own there. One of another organisation serves this one if
+    /// it agrees: `proof` then goes on with the node key's signature of the same message. With another identity key
+    /// the epoch keys of the old one are void.
     function registerParty(bytes32 org, bytes32 identityKey, bytes32 nodeKey, bytes calldata proof) external;
 
     /// @notice Anyone, with the identity key's signature. Epochs only grow; `validFrom`, in seconds, is not before
     /// that of the current key and at most 7 days ahead. A key that is not valid yet is replaced by the next one.
     function publishKey(bytes32 org, uint32 epoch, bytes32 key, uint48 validFrom, bytes calldata signature) external;
 
-    /// @notice Who acts for one of `orgs`, 1 to 64 parties; the id must be new. `mandatory` are some of them, and at
+    /// @notice Who acts for one of `orgs` (as its Manager, or as its admin with or without an id), 1 to 64 parties; the id must be new. `mandatory` are some of them, and at
     /// least one in mode Mandatory. `quorum` is at most their number. `attestEvery` is at most 100000 blocks; 0 means 64.
     function createGroup(
         bytes32 id,
@@ -110,12 +117,13 @@ interface IPrivateGroups {
     function proposeMember(bytes32 id, bytes32 org) external;
 
     /// @notice A member proposes to remove a member, and votes for it. Who is to go counts as a member, and may vote.
+    /// The last mandatory member in mode Mandatory is not removed unless its organisation is revoked; it can leave.
     function proposeRemoval(bytes32 id, bytes32 org) external;
 
     /// @notice A member votes for what is proposed about `org`, once. The vote that makes more than half decides.
     function vote(bytes32 id, bytes32 org) external;
 
-    /// @notice A member leaves.
+    /// @notice A member leaves. With the last mandatory one gone in mode Mandatory, all who stay become mandatory.
     function leaveGroup(bytes32 id) external;
 
     /// @notice A member votes for a marker to have no effect, because nobody serves its payload. More than half
@@ -128,8 +136,14 @@ interface IPrivateGroups {
     /// @notice As `anchor`; anyone, with the attestation that the member's identity key signed.
     function anchorFor(bytes32 id, bytes32 org, uint64 height, bytes32 root, bytes calldata signature) external;
 
-    /// @notice A member says that a payload is erased. `receiptsHash` = keccak256 of the holders' signed receipts.
+    /// @notice A member says, once, that a payload is erased. `receiptsHash` = keccak256 of the holders' signed
+    /// receipts. The report with which more than half of the members of now have said so takes effect; where others
+    /// left since, one of those who have reported says it again.
     function reportErased(bytes32 id, bytes32 digest, bytes32 receiptsHash) external;
+
+    /// @notice Who acts for `org` says how many entries its enclave's audit log has, which grow, and the hash of the
+    /// last one, so that nobody can shorten or rewrite the log afterwards.
+    function recordAudit(bytes32 org, uint64 entries, bytes32 head) external;
 
     /// @notice All zero if unknown; `since` in seconds.
     function party(bytes32 org) external view returns (Party memory);
@@ -167,8 +181,19 @@ interface IPrivateGroups {
     /// @notice The block in which a marker was skipped, 0 if it was not, and how many members want it now.
     function skipOf(bytes32 id, bytes32 digest) external view returns (uint64 height, uint8 yes);
 
-    /// @notice The block in which a payload was first reported erased, 0 if it was not.
+    /// @notice How many members left or were removed so far: who of them knew a secret of an earlier version does
+    /// not know this one's. 0 if unknown.
+    function secretVersion(bytes32 id) external view returns (uint32);
+
+    /// @notice The block in which a payload's erasure took effect, 0 if it did not, and how many members reported it
+    /// of those there are now.
+    function erasureOf(bytes32 id, bytes32 digest) external view returns (uint64 height, uint8 reports);
+
+    /// @notice The `height` of `erasureOf`.
     function erasedAt(bytes32 id, bytes32 digest) external view returns (uint64);
+
+    /// @notice What was last recorded of an audit log, and in which block; all zero if nothing was.
+    function auditOf(bytes32 org) external view returns (uint64 entries, bytes32 head, uint64 height);
 
     /// @notice The newest root that a member anchored, all zero if none.
     function anchorOf(bytes32 id, bytes32 org) external view returns (uint64 height, bytes32 root);

@@ -8,19 +8,14 @@
 //! Whole entries missing at the end can only be found by a head that was anchored outside
 //! ([`crate::Enclave::audit_head`]).
 
+use crate::audit_reader::{Reader, entry_hash, store_error};
 use crate::{AuditAction, AuditEntry, AuditHead, Caller, Digest, EnclaveError, key_files, limits};
-use alloy_primitives::keccak256;
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-const DOMAIN: &[u8] = b"medina.private.audit.v1";
-const LENGTH_BYTES: usize = 8;
-const HASH_BYTES: usize = 32;
-/// Bytes of an entry: two texts at their bound and the rest.
-const ENTRY_BYTES_MAX: usize = 2 * limits::TEXT_BYTES_MAX + 256;
 /// Entries between two places that are remembered, for reading from the middle.
 const PLACES_EVERY: u64 = 256;
 
@@ -204,145 +199,10 @@ impl Tail {
     }
 }
 
-/// Reads entries one after the other and checks that each follows from the one before.
-struct Reader<'a> {
-    path: &'a Path,
-    input: BufReader<&'a File>,
-    /// After the last good entry.
-    head: AuditHead,
-    /// Where the next entry begins.
-    offset: u64,
-    torn_bytes: u64,
-    /// The first entry read names a predecessor that was not read.
-    trusts_first: bool,
-}
-
-impl<'a> Reader<'a> {
-    fn new(
-        path: &'a Path,
-        file: &'a File,
-        offset: u64,
-        head: AuditHead,
-    ) -> Result<Self, EnclaveError> {
-        let mut input = BufReader::new(file);
-        input
-            .seek(SeekFrom::Start(offset))
-            .map_err(|error| store_error(path, &error))?;
-        Ok(Self {
-            path,
-            input,
-            head,
-            offset,
-            torn_bytes: 0,
-            trusts_first: false,
-        })
-    }
-
-    fn inside(
-        path: &'a Path,
-        file: &'a File,
-        offset: u64,
-        entries: u64,
-    ) -> Result<Self, EnclaveError> {
-        let head = AuditHead {
-            entries,
-            hash: [0; 32],
-        };
-        let mut reader = Self::new(path, file, offset, head)?;
-        reader.trusts_first = true;
-        Ok(reader)
-    }
-
-    /// The next entry and where it begins; none at the end, or at an entry that ends too early.
-    fn next(&mut self) -> Result<Option<(AuditEntry, u64)>, EnclaveError> {
-        let mut lengths = [0; LENGTH_BYTES];
-        let got = self.fill(&mut lengths)?;
-        if got < LENGTH_BYTES {
-            return Ok(self.ends(got));
-        }
-        let length = self.body_bytes(lengths)?;
-        let mut record = vec![0; length + HASH_BYTES];
-        let got = self.fill(&mut record)?;
-        if got < record.len() {
-            return Ok(self.ends(LENGTH_BYTES + got));
-        }
-        let (body, hash) = record.split_at(length);
-        let entry = self.check(body, hash)?;
-        let begins = self.offset;
-        let read = u64::try_from(LENGTH_BYTES + record.len()).expect("a small number");
-        self.offset += read;
-        Ok(Some((entry, begins)))
-    }
-
-    fn ends(&mut self, torn: usize) -> Option<(AuditEntry, u64)> {
-        self.torn_bytes = u64::try_from(torn).expect("less than an entry");
-        None
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, EnclaveError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.input.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(store_error(self.path, &error)),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn body_bytes(&self, lengths: [u8; LENGTH_BYTES]) -> Result<usize, EnclaveError> {
-        let [a, b, c, d, e, f, g, h] = lengths;
-        let length = u32::from_be_bytes([a, b, c, d]);
-        let complement = u32::from_be_bytes([e, f, g, h]);
-        let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-        if length != !complement || bytes > ENTRY_BYTES_MAX {
-            return Err(self.broken("its length is damaged"));
-        }
-        Ok(bytes)
-    }
-
-    fn check(&mut self, body: &[u8], hash: &[u8]) -> Result<AuditEntry, EnclaveError> {
-        let expected = entry_hash(body);
-        if expected != hash {
-            return Err(self.broken("it was changed"));
-        }
-        let entry: AuditEntry =
-            borsh::from_slice(body).map_err(|error| self.broken(&error.to_string()))?;
-        if entry.seq != self.head.entries {
-            return Err(self.broken("its number is another"));
-        }
-        if entry.previous != self.head.hash && !self.trusts_first {
-            return Err(self.broken("it names another predecessor"));
-        }
-        self.trusts_first = false;
-        self.head = AuditHead {
-            entries: entry.seq + 1,
-            hash: expected,
-        };
-        Ok(entry)
-    }
-
-    fn broken(&self, reason: &str) -> EnclaveError {
-        EnclaveError::AuditBroken {
-            seq: self.head.entries,
-            reason: format!("{reason} ({})", self.path.display()),
-        }
-    }
-}
-
-fn entry_hash(body: &[u8]) -> [u8; 32] {
-    keccak256([DOMAIN, body].concat()).0
-}
-
-fn store_error(path: &Path, error: &std::io::Error) -> EnclaveError {
-    EnclaveError::Store(format!("audit log {}: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read_audit_log;
     use std::fs;
 
     struct Fixture {
@@ -447,6 +307,29 @@ mod tests {
         assert!(matches!(
             fixture.open(),
             Err(EnclaveError::AuditBroken { seq: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn file_is_read_from_outside_and_left_as_it_is() {
+        let fixture = Fixture::with_entries(3);
+        let mut torn = fs::read(fixture.path()).unwrap();
+        torn.extend_from_slice(&[0, 0]);
+        fs::write(fixture.path(), &torn).unwrap();
+        let mut seen = Vec::new();
+        let head = read_audit_log(&fixture.path(), |entry, hash| seen.push((entry.seq, hash)));
+        let head = head.unwrap();
+        assert_eq!(fs::read(fixture.path()).unwrap(), torn);
+        assert_eq!(seen.len(), 3);
+        assert_eq!(seen.last(), Some(&(2, head.hash)));
+        assert_eq!(fixture.open().unwrap().head(), head);
+
+        torn[60] ^= 1;
+        fs::write(fixture.path(), &torn).unwrap();
+        let broken = read_audit_log(&fixture.path(), |_, _| {});
+        assert!(matches!(
+            broken,
+            Err(EnclaveError::AuditBroken { seq: 0, .. })
         ));
     }
 

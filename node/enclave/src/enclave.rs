@@ -142,7 +142,7 @@ pub enum PayloadStatus {
 pub struct GroupSecretInfo {
     /// The group.
     pub group: GroupId,
-    /// Its version; raised when a member leaves.
+    /// Its version: how many members have left the group so far.
     pub version: u32,
     /// Tells twins of one version apart: two members may make a secret at the same time. Members
     /// that hold both use the smaller one.
@@ -190,7 +190,8 @@ pub trait Enclave: Send + Sync {
     ) -> Result<EpochKey, EnclaveError>;
 
     /// Does what the time demands: rotates keys that are a day old, destroys secrets that were
-    /// replaced an hour ago. Answers with the keys that are new, to be published.
+    /// replaced an hour ago, drops payloads that were stored a day ago and never sent, and makes
+    /// what was dropped unreadable. Answers with the keys that are new, to be published.
     ///
     /// # Errors
     /// As for every call.
@@ -282,6 +283,13 @@ pub trait Enclave: Send + Sync {
         recipients: &[RecipientKey],
     ) -> Result<Envelope, EnclaveError>;
 
+    /// Drops a payload that was never used, as if it had not come: no tombstone is left, and it
+    /// may come again. What has to stay away is forgotten by [`Enclave::erase`].
+    ///
+    /// # Errors
+    /// As for every call.
+    fn discard(&self, caller: &Caller, digest: &Digest) -> Result<(), EnclaveError>;
+
     /// Forgets a payload for good, for all parties of this enclave, and keeps it away from now on;
     /// one that was never here too. A second time it answers with the same receipt, signed by the
     /// party now named.
@@ -324,8 +332,8 @@ pub trait Enclave: Send + Sync {
     /// As for every call.
     fn group_secrets(&self) -> Result<Vec<GroupSecretInfo>, EnclaveError>;
 
-    /// All secrets of a group held here, encrypted to another member: with twins and older
-    /// versions, so that it recognises every marker that may still come.
+    /// All secrets of a group held here, encrypted to another member, those in use first: with
+    /// twins and older versions, so that it recognises every marker of the chain.
     ///
     /// # Errors
     /// [`EnclaveError::NoGroupSecret`], [`EnclaveError::UnknownParty`],
@@ -355,11 +363,15 @@ pub trait Enclave: Send + Sync {
     /// [`EnclaveError::NoGroupSecret`].
     fn tag(&self, group: &GroupId, digest: &Digest) -> Result<Tag, EnclaveError>;
 
-    /// The group among those held here to which a marker belongs.
+    /// The secret among those held here by which a marker was tagged: its group, and its version.
     ///
     /// # Errors
     /// As for every call.
-    fn group_of(&self, digest: &Digest, tag: &Tag) -> Result<Option<GroupId>, EnclaveError>;
+    fn secret_of(
+        &self,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<Option<GroupSecretInfo>, EnclaveError>;
 
     /// Keeps a payload for a client that names it later by its handle, as Tessera does.
     ///

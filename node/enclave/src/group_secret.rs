@@ -1,7 +1,8 @@
 //! Secrets of groups: what makes markers recognisable to members only.
 //!
-//! tag = HMAC-SHA256(secret, digest). The secret travels like a payload's key: wrapped by HPKE,
-//! signed by who shares it.
+//! tag = HMAC-SHA256(secret, domain, group, version, digest). The secret travels like a payload's
+//! key: wrapped by HPKE, signed by who shares it. Its version is how many members have left the
+//! group: who left knows older ones only.
 
 use crate::{EnclaveError, GroupId, PartyId, SignDomain, verify};
 use borsh::{BorshDeserialize, BorshSerialize};

@@ -28,9 +28,9 @@ pub const SIGNED_BYTES_MAX: usize = 64 * 1024;
 /// Parties in one enclave; a further one is refused.
 pub const PARTIES_MAX: usize = 256;
 
-/// Secrets held for one group: versions, and twins made at the same time by two members.
-/// A further one is refused.
-pub const GROUP_SECRETS_MAX: usize = 64;
+/// Secrets held for one version of one group: twins, which two members made at the same time, and
+/// what a member made up to fill the table. A further one is refused.
+pub const GROUP_SECRETS_MAX: usize = 256;
 
 /// Entries in one answer about the audit log or tombstones; a longer wish is cut to this.
 pub const ENTRIES_MAX: usize = 1024;
@@ -41,11 +41,30 @@ pub const EPOCH_S: u64 = 24 * 60 * 60;
 /// Seconds for which the former key still opens what was under way when it was replaced.
 pub const EPOCH_GRACE_S: u64 = 60 * 60;
 
+/// Seconds for which a payload that a client stored waits to be sent; then it is dropped.
+pub const RAW_S: u64 = 24 * 60 * 60;
+
+/// Seconds between two looks for keys that were dropped, and whose buckets then get new keys.
+pub(crate) const UPKEEP_S: u64 = 60 * 60;
+
 /// Bytes of one message between node and enclave process.
 pub(crate) const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// Connections that the enclave process serves at once; further ones are closed.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
+
+/// Connections that have not proved yet whose they are; a further one takes the place of the
+/// oldest, so that strangers who say nothing keep nobody out.
+pub(crate) const UNPROVEN_CONNECTIONS_MAX: usize = 16;
+
+/// Time in which a connection proves whose it is and both sides greet each other.
+pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Time for which a refused connection is listened to, so that the refusal arrives.
+pub(crate) const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes that are listened to meanwhile.
+pub(crate) const DRAINED_BYTES_MAX: u64 = 64 * 1024;
 
 /// Idle connections that a client keeps; further ones are closed after their call.
 pub(crate) const IDLE_CONNECTIONS_MAX: usize = 8;

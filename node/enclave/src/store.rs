@@ -55,6 +55,10 @@ pub(crate) enum KeyTable {
     Tombstones,
     /// bucket, two bytes -> version of the key its rows use, once it is not the first.
     Buckets,
+    /// bucket, two bytes -> nothing: keys were dropped from it since it got its key.
+    Stale,
+    /// digest -> its handle, or nothing: files may still have what was forgotten.
+    Unswept,
 }
 
 /// A table of a database.
@@ -86,6 +90,8 @@ impl Table for KeyTable {
         Self::GroupSecrets,
         Self::Tombstones,
         Self::Buckets,
+        Self::Stale,
+        Self::Unswept,
     ];
 
     fn name(self) -> &'static str {
@@ -95,6 +101,8 @@ impl Table for KeyTable {
             Self::GroupSecrets => "group_secrets",
             Self::Tombstones => "tombstones",
             Self::Buckets => "buckets",
+            Self::Stale => "stale",
+            Self::Unswept => "unswept",
         }
     }
 }
@@ -294,7 +302,7 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-fn decode<V: BorshDeserialize>(table: &str, bytes: &[u8]) -> Result<V, EnclaveError> {
+pub(crate) fn decode<V: BorshDeserialize>(table: &str, bytes: &[u8]) -> Result<V, EnclaveError> {
     borsh::from_slice(bytes)
         .map_err(|error| EnclaveError::Store(format!("a row of {table} is damaged: {error}")))
 }

@@ -42,6 +42,10 @@ pub struct MachineRules {
     pub blobs: BlobParams,
     /// Whether Medina's own precompiles exist.
     pub with_medina_precompiles: bool,
+    /// Whether the precompile of privacy markers is among them: where genesis has the
+    /// contract of private groups, so that a chain made before there was one goes on as it
+    /// began.
+    pub with_marker: bool,
     /// Whether accounts with code may send transactions (EIP-3607 off), as on
     /// development networks alone.
     pub with_contracts_as_senders: bool,
@@ -63,6 +67,7 @@ impl MachineRules {
             chain_id,
             blobs: rules.blobs,
             with_medina_precompiles,
+            with_marker: false,
             with_contracts_as_senders: false,
         }
     }
@@ -111,11 +116,15 @@ pub fn machine<'a, I>(
     inspector: I,
 ) -> Machine<'a, I> {
     let context: MachineContext<'a> = Context::new(state, rules.fork);
+    let mut precompiles = MedinaPrecompiles::new(rules.fork, rules.with_medina_precompiles);
+    if !rules.with_marker {
+        precompiles = precompiles.without_marker();
+    }
     Evm {
         ctx: context.with_block(block).with_cfg(config),
         inspector,
         instruction: EthInstructions::new_mainnet_with_spec(rules.fork),
-        precompiles: MedinaPrecompiles::new(rules.fork, rules.with_medina_precompiles),
+        precompiles,
         frame_stack: FrameStack::new_prealloc(8),
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     BlockState, CallEnvironment, CodeCache, EditedBlocks, ExecutionError, PermissionsError,
     environment::{next_base_fee, prevrandao},
     evm::MachineRules,
+    private::has_marker,
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, U256};
@@ -127,6 +128,7 @@ impl Executor {
         let step = spec.forks.at_block(number, time_s);
         let mut rules = MachineRules::under(spec.chain_id, spec.header_rules, step);
         rules.with_contracts_as_senders = self.edited.is_some();
+        rules.with_marker = has_marker(spec);
         if let Some(fork) = self.history().and_then(|history| history.fork(number)) {
             rules.fork = fork;
         }

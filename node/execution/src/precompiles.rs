@@ -80,6 +80,7 @@ pub struct MedinaPrecompiles {
     /// Ethereum's and, on our chains, our own.
     addresses: AddressSet,
     with_ours: bool,
+    with_marker: bool,
     /// Which precompile answers at which address, where a caller moved some.
     moved: Option<BTreeMap<Address, Address>>,
 }
@@ -93,10 +94,20 @@ impl MedinaPrecompiles {
             ethereum,
             addresses: AddressSet::default(),
             with_ours,
+            with_marker: with_ours,
             moved: None,
         };
         precompiles.collect_addresses();
         precompiles
+    }
+
+    /// The same where the marker's address is as any other: on chains that were made
+    /// without private groups.
+    #[must_use]
+    pub fn without_marker(mut self) -> Self {
+        self.with_marker = false;
+        self.collect_addresses();
+        self
     }
 
     /// Every precompile at its own address: what a caller may move about.
@@ -120,6 +131,8 @@ impl MedinaPrecompiles {
         self.addresses.clone_from(self.ethereum.warm_addresses());
         if self.with_ours {
             self.addresses.insert(ED25519_PRECOMPILE);
+        }
+        if self.with_marker {
             self.addresses.insert(MARKER_ADDRESS);
         }
     }
@@ -171,7 +184,9 @@ impl MedinaPrecompiles {
         }
         let output = match inputs.bytecode_address {
             ED25519_PRECOMPILE => run_ed25519(&inputs.input.as_bytes(context), inputs),
-            MARKER_ADDRESS => marker::run(&inputs.input.as_bytes(context), inputs),
+            MARKER_ADDRESS if self.with_marker => {
+                marker::run(&inputs.input.as_bytes(context), inputs)
+            }
             _ => return self.ethereum.run(context, inputs),
         };
         Ok(Some(precompile_output_to_interpreter_result(

@@ -4,6 +4,7 @@
 
 mod common;
 
+use alloy_consensus::TxReceipt as _;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use common::private::{
@@ -15,10 +16,10 @@ use common::{
 };
 use medina_execution::private::{
     Below, MARKER_GAS, Position, PrivateCallRequest, PrivateError, PrivateInput, PrivateReceipt,
-    PrivateStatus, RootClaim, is_marker, nonce_offset,
+    PrivateStatus, PublicBlock, RootClaim, is_marker, nonce_offset,
 };
 use medina_execution::{CallEnvironment, CallStatus, ExecutionError, GenesisAccount};
-use medina_storage::StateReader;
+use medina_storage::{StateReader, SyncMode};
 use medina_types::{Height, MARKER_ADDRESS, MARKER_BYTES, PrivacyMode, limits};
 
 fn only(mut receipts: Vec<PrivateReceipt>) -> PrivateReceipt {
@@ -88,6 +89,30 @@ fn signed_hash_is_that_of_another_implementation_of_eip_712() {
         let text = typed_data::PrivateTransaction::eip712_root_type();
         assert_eq!(text, medina_types::PRIVATE_TRANSACTION_TYPE);
     }
+}
+
+#[test]
+fn chain_made_without_private_groups_has_no_precompile_of_markers() {
+    let chain = Chain::without_private_groups();
+    let send = |nonce, gas| Send::new(3, nonce, MARKER_ADDRESS).gas(gas);
+    // What the precompile would refuse: wei, and an input that is no marker.
+    let transactions = [
+        send(0, 21_000).value(7).signed(),
+        Send {
+            input: vec![1, 2, 3].into(),
+            ..send(1, 30_000)
+        }
+        .signed(),
+        marker_transaction(0).1,
+    ];
+    let receipts = chain.advance(&transactions);
+    assert!(receipts.iter().all(|receipt| receipt.status()));
+    assert_eq!(chain.balance(MARKER_ADDRESS), U256::from(7));
+    assert_eq!(receipts[0].cumulative_gas_used, 21_000);
+    // With them it refuses both.
+    let receipts = Chain::new(free()).advance(&transactions);
+    let passed: Vec<_> = receipts.iter().map(|receipt| receipt.status()).collect();
+    assert_eq!(passed, [false, false, true]);
 }
 
 #[test]
@@ -610,6 +635,53 @@ fn wrong_root_after_is_the_same_no_op_for_all_members_and_the_group_goes_on() {
     let next = validated(Inner::call(1, 3, counter, vec![]));
     assert!(apply(vec![next.claiming(preview(&next))])[0].is_success());
     assert_eq!(world.slot(counter, 0), U256::from(2));
+}
+
+#[test]
+fn contract_that_keeps_the_time_comes_to_its_root_in_the_block_it_was_tried_in() {
+    let world = World::new();
+    let executor = world.executor_of(rules(PrivacyMode::Validated));
+    let store = world.store();
+    let at = |height: Height| {
+        let header = world.chain.store.header_by_number(height).unwrap().unwrap();
+        let public = world.chain.store.state_at(height).unwrap();
+        (world.chain.executor.environment_of(&header), public)
+    };
+    // Tried on the newest block, and in a block two later: a marker waits for its turn.
+    let settle = |inner: Inner| {
+        let inner = Inner {
+            mode: PrivacyMode::Validated,
+            ..inner
+        };
+        let (environment, tried_on) = at(world.chain.head().height);
+        let below = Below {
+            store: store.store(),
+            public: &tried_on,
+            environment,
+        };
+        let claim = executor.preview(below, &inner.signed()).unwrap().claim;
+        world.chain.advance(&[]);
+        world.chain.advance(&[]);
+        let height = world.chain.head().height;
+        let header = world.chain.store.header_by_number(height).unwrap().unwrap();
+        let block = PublicBlock {
+            hash: header.hash_slow(),
+            header: &header,
+            state_before: &tried_on,
+            environment,
+        };
+        let items = [item(height.0, 0, inner.claiming(claim))];
+        let next = Position::after(height);
+        let applied = store.apply(&executor, &block, &items, next, SyncMode::Deferred);
+        let receipt = only(applied.unwrap().receipts);
+        assert!(receipt.is_success(), "{:?}", receipt.status);
+        assert_eq!(store.root(), claim.after());
+        receipt
+    };
+    let clock = settle(Inner::create(1, 0, &ENVIRONMENT)).created.unwrap();
+    for nonce in 1..4 {
+        settle(Inner::call(1, nonce, clock, vec![]));
+    }
 }
 
 #[test]

@@ -275,6 +275,10 @@ fn roll_back_forgets_later_blocks_and_the_group_goes_on_from_there() {
     );
     let last = store.root();
     assert!(store.receipt_of_digest(digest).unwrap().is_some());
+    // Blocks without a marker are passed by: they are not done any more either.
+    store
+        .advance(Position::after(Height(90)), SyncMode::Deferred)
+        .unwrap();
     store.roll_back(Height(3)).unwrap();
     assert_eq!(
         (store.root(), store.position().unwrap()),
@@ -565,10 +569,13 @@ fn erased_receipt_says_nothing_and_its_words_are_no_more_on_the_disk() {
         "the log is on the disk"
     );
     let root = store.root();
-    assert_eq!(
-        store.erase_receipts(&[receipt.digest, B256::ZERO]).unwrap(),
-        1
-    );
+    assert_eq!(store.erase_receipts(B256::ZERO, &[]).unwrap(), 0);
+    assert!(!store.remove_leftovers().unwrap());
+    assert_eq!(store.erase_receipts(receipt.digest, &[]).unwrap(), 1);
+    assert!(store.has_leftovers().unwrap());
+    assert!(store.remove_leftovers().unwrap());
+    assert_eq!(store.erase_receipts(receipt.digest, &[]).unwrap(), 0);
+    assert!(!store.has_leftovers().unwrap());
     let placed = store.receipt_of_digest(receipt.digest).unwrap().unwrap();
     assert!(placed.receipt.is_erased && placed.receipt.logs.is_empty());
     assert!(placed.receipt.is_success());
@@ -578,6 +585,77 @@ fn erased_receipt_says_nothing_and_its_words_are_no_more_on_the_disk() {
     assert_eq!(store.root(), root);
     drop(store);
     assert_eq!(files_hold(world.folder(), secret), Vec::<String>::new());
+}
+
+#[test]
+fn every_run_of_a_digest_loses_its_words_and_files_are_rewritten_once_after_a_restart() {
+    let (secret, other) = (b"patient 4711 pays 99", b"patient 4712 pays 98");
+    let echo = alloy_primitives::hex!("365f5f37365fa000");
+    let world = World::new();
+    world.run([Inner::create(1, 0, &echo).input()]);
+    // One digest in two blocks, as a handle of a GoQuorum client is used again; the
+    // note of a digest names one of them.
+    let call = |nonce, words: &[u8]| Inner::call(1, nonce, created(1, 0), words.to_vec()).input();
+    let first = world.run([call(1, secret), call(2, other)]);
+    world.chain.advance(&[]);
+    let again = PrivateItem {
+        digest: first[0].digest,
+        ..item(77, 0, call(3, secret))
+    };
+    let (store, executor) = (world.store(), world.executor());
+    let end = Position::after(Height(3));
+    let pair = (&*store, &executor);
+    world
+        .apply_to(pair, 3, std::slice::from_ref(&again), end)
+        .unwrap();
+    let markers = [first[0].marker, again.marker.hash()];
+    assert_eq!(store.erase_receipts(first[0].digest, &markers).unwrap(), 2);
+    assert_eq!(store.erase_receipts(first[1].digest, &[]).unwrap(), 1);
+    drop(store);
+    // As a new process finds it.
+    let (folder, genesis) = (
+        world.folder().to_owned(),
+        world.chain.executor.spec().genesis_hash,
+    );
+    drop(world.stores);
+    let stores = GroupStores::new(GroupOpening::new(&folder, genesis)).unwrap();
+    let store = stores.get(GROUP).unwrap();
+    assert!(
+        store.remove_leftovers().unwrap(),
+        "the mark was on the disk"
+    );
+    assert!(!store.remove_leftovers().unwrap(), "once for all");
+    for words in [&secret[..], other] {
+        assert_eq!(files_hold(&folder, words), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn pruned_values_are_no_more_on_the_disk_and_receipts_stay() {
+    let secret = B256::repeat_byte(0xd7);
+    let world = World::new();
+    world.run([Inner::create(1, 0, &BOX).input()]);
+    world.run([Inner::call(1, 1, created(1, 0), secret.to_vec()).input()]);
+    world.run([Inner::call(1, 2, created(1, 0), vec![0; 32]).input()]);
+    let store = world.store();
+    assert!(!files_hold(world.folder(), secret.as_slice()).is_empty());
+    let root = store.root();
+    assert!(!store.is_pruning_due(Height(0), 1).unwrap());
+    assert!(store.is_pruning_due(Height(3), 1).unwrap());
+    while !store.prune().unwrap() {}
+    assert!(!store.is_pruning_due(Height(3), 1).unwrap());
+    assert!(store.remove_leftovers().unwrap());
+    assert_eq!(
+        files_hold(world.folder(), secret.as_slice()),
+        Vec::<String>::new()
+    );
+    assert_eq!(store.root_at(Height(3)).unwrap(), root);
+    assert!(matches!(
+        store.root_at(Height(2)),
+        Err(PrivateError::NotKept { .. })
+    ));
+    let (kept, _) = store.receipts_between(Height(0)..=Height(3), 10).unwrap();
+    assert_eq!(kept.len(), 3);
 }
 
 #[test]

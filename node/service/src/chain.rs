@@ -15,7 +15,7 @@ use medina_rpc::CommittedBlock;
 use medina_storage::{BlockCommit, Head, Senders, StateReader as _, StorageError, Store, SyncMode};
 use medina_types::{
     Certificate, ChainSpec, ConsensusEngine, Height, RecoveredTransaction, SealedBlock,
-    StateChanges, TransactionDecodeError, wire::PeerStatus,
+    StateChanges, TransactionDecodeError, limits, wire::PeerStatus,
 };
 use std::{
     collections::HashMap,
@@ -77,6 +77,8 @@ pub(crate) struct Chain {
     pub(crate) dev: Option<DevNetwork>,
     /// Whether genesis takes the private transactions of `GoQuorum`'s clients.
     pub(crate) quorum_compat: bool,
+    /// Gas that genesis gives one private transaction.
+    pub(crate) private_gas: u64,
 }
 
 impl Chain {
@@ -104,6 +106,7 @@ impl Chain {
             committed,
             dev: None,
             quorum_compat: false,
+            private_gas: limits::PRIVATE_GAS_MAX,
         };
         chain.find_certified();
         chain

@@ -46,7 +46,7 @@ pub use dev::DevNetwork;
 pub use fatal::Fatal;
 pub use node::{Node, NodeError};
 pub use private::{
-    EnclaveProcess, EnclaveProcessConfig, EnclaveProcessError, PartySection, PrivateLimitsSection,
-    PrivateSection,
+    EnclaveProcess, EnclaveProcessConfig, EnclaveProcessError, EnclaveTlsSection, Follow,
+    FollowWord, PartySection, PrivateLimitsSection, PrivateSection, TlsSection,
 };
 pub use telemetry::start_logging;

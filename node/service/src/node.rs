@@ -144,7 +144,7 @@ impl Node {
         telemetry::metrics();
         let chain = open_chain(config, genesis, dev)?;
         let engine_maker = dev.map(|_| engine_maker(config.clone(), key.clone()));
-        let own_key = key.public_key();
+        let (own_key, node_secret) = (key.public_key(), key.clone());
         let admission = Arc::new(Admission::new(
             chain.clone(),
             config.known_nodes.clone(),
@@ -164,6 +164,7 @@ impl Node {
             config,
             chain,
             own_key,
+            node_secret,
             network,
             events,
             metrics_listener,
@@ -244,6 +245,7 @@ fn open_chain(
     let mut chain = Chain::new(spec, store, executor, pool, organisations, clock);
     chain.dev = dev.cloned();
     chain.quorum_compat = genesis.quorum_compat();
+    chain.private_gas = genesis.private().gas_max;
     Ok(chain)
 }
 
@@ -251,6 +253,7 @@ struct Wiring<'a> {
     config: &'a NodeConfig,
     chain: Chain,
     own_key: NodePublicKey,
+    node_secret: NodeSecretKey,
     network: NetworkHandle,
     events: NetworkEvents,
     metrics_listener: tokio::net::TcpListener,
@@ -270,7 +273,7 @@ fn engine_maker(mut config: NodeConfig, key: NodeSecretKey) -> EngineMaker {
 fn start_private(
     config: &NodeConfig,
     (chain, network, transactions): (&Chain, &NetworkHandle, &Transactions),
-    own_node: NodePublicKey,
+    node_secret: NodeSecretKey,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Option<private::Started>, PrivateError> {
     if !config.private.enabled {
@@ -280,7 +283,8 @@ fn start_private(
         chain: chain.clone(),
         network: network.clone(),
         transactions: transactions.clone(),
-        own_node,
+        own_node: node_secret.public_key(),
+        node_secret,
         folder: config.data_dir.join("private"),
     };
     private::start(&config.private, grounds, stopping.clone()).map(Some)
@@ -292,6 +296,7 @@ impl Wiring<'_> {
             config,
             chain,
             own_key,
+            node_secret,
             network,
             events,
             metrics_listener,
@@ -333,7 +338,7 @@ impl Wiring<'_> {
         let private = start_private(
             config,
             (&chain, &network, &transactions),
-            own_key,
+            node_secret,
             &stopping,
         )?;
         let view = View {

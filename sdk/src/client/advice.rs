@@ -22,6 +22,32 @@ const BY_CALL: &[(&str, &str, &str)] = &[
     ),
     (
         "registerOrg",
+        "IdTaken",
+        "there is an organisation or user of this id already: choose another name (`medina org list`)",
+    ),
+    (
+        "create",
+        "Duplicate",
+        "there is a federation of this name already: choose another (`medina federation list`)",
+    ),
+    (
+        "revoke",
+        "NotMember",
+        "only the organisation that issued the coupon takes it back, while nothing of it is used",
+    ),
+    (
+        "evaluate",
+        "WrongState",
+        "there is no alert of that number that waits (`medina incident alerts`)",
+    ),
+    (
+        "answer",
+        "NotOwner",
+        "a Manager of the organisation that is asked answers its open requests (`medina consent requests`)",
+    ),
+    ("bond", "OutOfRange", "a bond is more than nothing"),
+    (
+        "registerOrg",
         "NotAllowed",
         "sign with an Administrator (`medina role show`)",
     ),
@@ -214,6 +240,16 @@ const BY_CALL: &[(&str, &str, &str)] = &[
         "your organisation is no member of this group",
     ),
     ("skip", "NotMember", "only members of the group vote"),
+    (
+        "recordAudit",
+        "NotPermitted",
+        "sign with an admin or Manager of the organisation",
+    ),
+    (
+        "recordAudit",
+        "Stale",
+        "as many entries of this audit log are recorded already",
+    ),
     ("skip", "Known", "it is skipped already"),
     ("reveal", "NotSeller", "the seller shows the key"),
 ];
@@ -333,13 +369,25 @@ const BY_NAME: &[(&str, &str)] = &[
         "the node's key is not allowed to connect: its organisation adds it first (`medina validator register`)",
     ),
     (
+        "NotHosted",
+        "the node is another organisation's, which has not signed that it serves this one: take the whole proof that the node wrote",
+    ),
+    (
+        "LastMandatory",
+        "a group in mode mandatory keeps a mandatory member: this one can leave by itself (`medina private groups leave`)",
+    ),
+    (
+        "AlreadyReported",
+        "your organisation has reported this erasure; more than half of the members must",
+    ),
+    (
         "Stale",
         "there is a newer one already: epochs of keys and heights of roots only grow",
     ),
     // 4, 5
     (
         "Exists",
-        "something is registered under this id already: leave --id out, or choose another",
+        "something is registered under this id, or for this device key, already: each sensor has a key of its own (another --device-key)",
     ),
     ("Unknown", "there is nothing under this id on this chain"),
     (
@@ -496,7 +544,7 @@ const BY_NAME: &[(&str, &str)] = &[
     // 12
     (
         "NotAssignee",
-        "the alert waits for somebody else (`medina incident show`)",
+        "the alert waits for somebody else (`medina incident alerts`)",
     ),
     ("NotRecipient", "the response was not sent to you"),
     ("NotSite", "sign with a Manager of the site's organisation"),

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use super::error::innermost;
 use super::{AnchoredRoot, ClientError, Coupon, ListingKind, MarketClient};
 use crate::gateway::wire::{
     Answer, Challenge, ChallengeRequest, CouponAccess, Listings, Page, PageItem, Problem, Scheme,
@@ -22,6 +23,7 @@ use crate::limits::{
 };
 use crate::merkle::{RecordId, leaf, verify};
 use crate::readings::{Reading, ReadingError};
+use crate::url::{place_of, without_secrets};
 use crate::wallet::{Account, WalletError};
 
 /// Why a buyer does not get what was bought.
@@ -30,7 +32,7 @@ pub enum BuyerError {
     /// The gateway cannot be reached.
     #[error("the gateway {url} does not answer: {reason}")]
     Unreachable {
-        /// Which gateway.
+        /// Which gateway, without path and query.
         url: String,
         /// What the connection said.
         reason: String,
@@ -48,7 +50,7 @@ pub enum BuyerError {
     /// The gateway's answer is not what it should be.
     #[error("the gateway {url} answered with something else than expected: {reason}")]
     BadAnswer {
-        /// Which gateway.
+        /// Which gateway, without path and query.
         url: String,
         /// What is wrong with it.
         reason: String,
@@ -189,8 +191,8 @@ impl GatewayBuyer {
             .timeout(Duration::from_secs(GATEWAY_REQUEST_SECONDS_MAX))
             .build()
             .map_err(|error| BuyerError::Unreachable {
-                url: url.clone(),
-                reason: error.to_string(),
+                url: place_of(&url),
+                reason: without_secrets(&error.to_string()),
             })?;
         Ok(Self {
             http,
@@ -297,7 +299,7 @@ impl GatewayBuyer {
                 Some(_) if is_stuck => {
                     let reason = "its pages do not come to an end".into();
                     return Err(BuyerError::BadAnswer {
-                        url: self.url.clone(),
+                        url: place_of(&self.url),
                         reason,
                     });
                 }
@@ -319,7 +321,7 @@ impl GatewayBuyer {
         if (challenge.listing, challenge.account) != (request.listing, request.account) {
             let reason = "its challenge is about something else".into();
             return Err(BuyerError::BadAnswer {
-                url: self.url.clone(),
+                url: place_of(&self.url),
                 reason,
             });
         }
@@ -340,9 +342,9 @@ impl GatewayBuyer {
         request: reqwest::RequestBuilder,
     ) -> Result<T, BuyerError> {
         let unreachable = |error: reqwest::Error| BuyerError::Unreachable {
-            url: self.url.clone(),
+            url: place_of(&self.url),
             // The innermost cause says more than "error sending request".
-            reason: innermost(&error),
+            reason: without_secrets(&innermost(&error)),
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -351,7 +353,7 @@ impl GatewayBuyer {
             if body.len() + chunk.len() > GATEWAY_PAGE_BYTES_MAX {
                 let reason = format!("it is larger than {GATEWAY_PAGE_BYTES_MAX} bytes");
                 return Err(BuyerError::BadAnswer {
-                    url: self.url.clone(),
+                    url: place_of(&self.url),
                     reason,
                 });
             }
@@ -359,7 +361,7 @@ impl GatewayBuyer {
         }
         if status.is_success() {
             let bad = |error: serde_json::Error| BuyerError::BadAnswer {
-                url: self.url.clone(),
+                url: place_of(&self.url),
                 reason: error.to_string(),
             };
             return serde_json::from_slice(&body).map_err(bad);
@@ -376,14 +378,6 @@ impl GatewayBuyer {
             hint,
         })
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 /// The check on its way through the pages.

@@ -9,12 +9,13 @@ use thiserror::Error;
 
 use super::PlannedTransaction;
 use crate::device::DeviceError;
+use crate::url::{place_of, without_secrets};
 use crate::wallet::WalletError;
 
 /// Why the chain did not do what it was asked.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Not a URL.
+    /// Not a URL; what is shown of it ends before its path and query.
     #[error("`{0}` is no URL; expected one like http://127.0.0.1:8545")]
     BadUrl(String),
     /// The node cannot be reached or refused the request.
@@ -22,13 +23,13 @@ pub enum ClientError {
     Rpc {
         /// Which method.
         method: &'static str,
-        /// Which node, if known.
+        /// Which node, if known, without its token.
         url: String,
         /// What it or the connection said.
         reason: String,
     },
     /// The contract refused.
-    #[error("{call} was refused: {reason}")]
+    #[error("{} was refused: {reason}", name_of(.call))]
     Reverted {
         /// Which function.
         call: &'static str,
@@ -66,7 +67,7 @@ pub enum ClientError {
         nonce: u64,
     },
     /// Nothing was sent, because the client only shows what it would send.
-    #[error("not sent: this was a dry run of {}", .0.call)]
+    #[error("not sent: this was a dry run of {}", name_of(.0.call))]
     DryRun(Box<PlannedTransaction>),
     /// The suite of this chain lacks a contract.
     #[error("this chain has no {0}; it was made before that contract existed")]
@@ -109,10 +110,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    pub(super) fn bad_url(url: &str) -> Self {
+        Self::BadUrl(place_of(url))
+    }
+
     pub(super) fn rpc(method: &'static str, url: &str, error: &TransportError) -> Self {
         Self::Rpc {
             method,
-            url: url.to_owned(),
+            url: place_of(url),
             reason: transport_reason(error),
         }
     }
@@ -137,6 +142,12 @@ impl ClientError {
                 "another program sends with the same account: let only one do so, and look whether \
                  this still has to be done",
             ),
+            Self::Rpc {
+                method: "medina_contracts",
+                ..
+            } => Some(
+                "this answers JSON-RPC but is no node of a Medina chain: give another URL with --rpc",
+            ),
             Self::NoReceipt { .. } => {
                 Some("look for it later by its hash; do not send it again before")
             }
@@ -154,11 +165,27 @@ impl ClientError {
     }
 }
 
-fn transport_reason(error: &TransportError) -> String {
+/// What the node or the connection said, without the URL's secrets.
+pub(super) fn transport_reason(error: &TransportError) -> String {
     match error.as_error_resp() {
         Some(answer) => format!("{} (code {})", answer.message, answer.code),
-        None => error.to_string(),
+        // A connection's own text names the whole URL; its innermost cause says more.
+        None => without_secrets(&innermost(error)),
     }
+}
+
+/// What an error comes from in the end.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// The function's name in a signature.
+fn name_of(call: &str) -> &str {
+    call.split('(').next().unwrap_or_default()
 }
 
 /// The reason of a refusal, if the node's answer is one.
@@ -335,6 +362,15 @@ mod tests {
         assert!(decode_revert(&Stranger {}.abi_encode()).starts_with("unknown error 0x"));
         let text = alloy_sol_types::Revert::from("no way").abi_encode();
         assert!(decode_revert(&text).contains("no way"));
+    }
+
+    #[test]
+    fn refusals_name_the_function_without_its_types() {
+        let error = ClientError::Reverted {
+            call: "buy(uint64,uint64,(address,bytes32)[])",
+            reason: "TooDear".into(),
+        };
+        assert_eq!(error.to_string(), "buy was refused: TooDear");
     }
 
     #[test]

@@ -30,6 +30,19 @@ pub struct FederationRecord {
     pub members: u16,
 }
 
+/// What a member of a federation looks for; empty is any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WishRecord {
+    /// Which organisation.
+    pub org: B256,
+    /// Types of resources, bit by bit; 0 is all.
+    pub types: u8,
+    /// Hashes of properties or capabilities.
+    pub topics: Vec<B256>,
+    /// Coarse grid cells.
+    pub cells: Vec<u64>,
+}
+
 /// What members of a federation promise of their resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Constraint {
@@ -269,6 +282,28 @@ impl MarketClient {
             cells,
         };
         self.send(self.federations(), call).await
+    }
+
+    /// What the members of a federation look for: of each organisation what it said last, oldest
+    /// first.
+    pub async fn federation_wishes(&self, fed: B256) -> Result<Vec<WishRecord>, ClientError> {
+        let of_it = Indexed {
+            first: Some(fed),
+            ..Indexed::default()
+        };
+        let events: Vec<FederationRegistry::Subscribed> =
+            self.events(self.federations(), of_it).await?;
+        let mut found: Vec<WishRecord> = Vec::new();
+        for event in events {
+            found.retain(|wish| wish.org != event.org);
+            found.push(WishRecord {
+                org: event.org,
+                types: event.types,
+                topics: event.topics,
+                cells: event.cells,
+            });
+        }
+        Ok(found)
     }
 
     /// What the members of a federation promise.

@@ -27,6 +27,24 @@ impl MarketClient {
         Ok(found.into_iter().map(|(_, event)| event).collect())
     }
 
+    /// Every event `E` of `contract` whose first indexed field is this, with its block, oldest
+    /// first.
+    pub(crate) async fn events_of<E: SolEvent>(
+        &self,
+        contract: Address,
+        first: B256,
+    ) -> Result<Vec<(u64, E)>, ClientError> {
+        let indexed = Indexed {
+            first: Some(first),
+            ..Indexed::default()
+        };
+        let found = self.events_at(contract, indexed).await?;
+        Ok(found
+            .into_iter()
+            .map(|((block, _), event)| (block, event))
+            .collect())
+    }
+
     /// The same, with block and place in it, by which events of several kinds are put in order.
     pub(super) async fn events_at<E: SolEvent>(
         &self,

@@ -63,6 +63,7 @@ mod trading;
 mod trust;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use alloy_eips::BlockId;
@@ -85,7 +86,7 @@ pub use self::denials::{DenialReport, DeniedAccess};
 pub use self::error::ClientError;
 pub(crate) use self::error::decode_revert;
 pub use self::federations::{
-    Constraint, FederationRecord, FederationTerms, MembershipRecord, ShareRecord,
+    Constraint, FederationRecord, FederationTerms, MembershipRecord, ShareRecord, WishRecord,
 };
 pub use self::governance::{
     AccessRole, GovernanceAction, Governed, ScheduledOperation, TrustParams,
@@ -114,10 +115,11 @@ pub use medina_contracts::values::{
 use self::send::Sender;
 use self::simulate::DryRun;
 use crate::device::Verifiers;
+use crate::url::place_of;
 use crate::wallet::Account;
 
-/// A connection to a node, the contracts' addresses, and perhaps an account to send with.
-#[derive(Debug)]
+/// A connection to a node, the contracts' addresses, and perhaps an account to send with. `Debug`
+/// shows the node's host only: its URL may carry a token.
 pub struct MarketClient {
     provider: RootProvider,
     contracts: ContractAddresses,
@@ -135,7 +137,7 @@ impl MarketClient {
     pub async fn connect(rpc_url: &str) -> Result<Self, ClientError> {
         let url = push::http_url_of(rpc_url)
             .parse()
-            .map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
+            .map_err(|_| ClientError::bad_url(rpc_url))?;
         let provider = RootProvider::new_http(url);
         let chain_id = provider
             .get_chain_id()
@@ -165,7 +167,7 @@ impl MarketClient {
     ) -> Result<Self, ClientError> {
         let url = push::http_url_of(rpc_url)
             .parse()
-            .map_err(|_| ClientError::BadUrl(rpc_url.to_owned()))?;
+            .map_err(|_| ClientError::bad_url(rpc_url))?;
         let provider = RootProvider::new_http(url);
         let chain_id = provider
             .get_chain_id()
@@ -322,6 +324,17 @@ impl MarketClient {
     }
 }
 
+impl fmt::Debug for MarketClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MarketClient")
+            .field("node", &place_of(&self.push_url))
+            .field("chain_id", &self.chain_id)
+            .field("sender", &self.sender)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Every address of the answer by its name in lower case.
 fn names_from(answer: &serde_json::Value) -> BTreeMap<String, Address> {
     let fields = answer.as_object().into_iter().flatten();
@@ -393,5 +406,69 @@ mod tests {
             .await
             .expect_err("nobody is there");
         assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
+    }
+
+    /// A server that answers whatever comes with the same bytes.
+    async fn mute(answer: &'static [u8]) -> std::net::SocketAddr {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn token_of_a_url_is_in_no_error() {
+        let refusing = "127.0.0.1:1".parse().expect("an address");
+        let closing = mute(b"").await;
+        let unauthorized = mute(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
+        let other = mute(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        for place in [refusing, closing, unauthorized, other] {
+            for url in [
+                format!("http://{place}/?token=secret"),
+                format!("http://{place}/secret/rpc"),
+                format!("ws://me:secret@{place}"),
+            ] {
+                let addresses = ContractAddresses::of(Address::ZERO);
+                for answer in [
+                    MarketClient::connect(&url).await,
+                    MarketClient::connect_with(&url, addresses).await,
+                ] {
+                    let error = answer.expect_err("this is no node");
+                    let text = format!("{error} {error:?}");
+                    assert!(!text.contains("secret"), "{url}: {text}");
+                    assert!(text.contains(&place.to_string()), "{url}: {text}");
+                }
+            }
+        }
+        let bad = MarketClient::connect("http://a b/?token=secret").await;
+        let text = bad.expect_err("is no URL").to_string();
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn debug_of_a_client_and_its_subscription_shows_the_host_only() {
+        let url = "http://me:secret@127.0.0.1:1/secret?token=secret";
+        let client = MarketClient {
+            provider: RootProvider::new_http(url.parse().expect("a URL")),
+            contracts: ContractAddresses::of(Address::ZERO),
+            named: BTreeMap::new(),
+            chain_id: 1,
+            sender: None,
+            dry_run: None,
+            push_url: push::url_of(url),
+        };
+        let events = client.subscribe(EventFilter::default(), Cursor::default());
+        let text = format!("{client:?} {events:?}");
+        assert!(
+            text.contains("127.0.0.1:1") && !text.contains("secret"),
+            "{text}"
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! that a push that was lost, repeated or came during a break changes nothing but the moment. Where
 //! there is no WebSocket the reader looks by itself.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -17,9 +18,9 @@ use super::EventFilter;
 use crate::limits::{
     PUSHES_WAITING_MAX, SUBSCRIPTION_IDLE_MS, SUBSCRIPTION_PAUSE_MS, SUBSCRIPTION_RETRY_MS_MAX,
 };
+use crate::url::{place_of, without_secrets};
 
 /// A link by which a node tells of events, if it can be had.
-#[derive(Debug)]
 pub(super) struct Push {
     url: String,
     link: Option<Link>,
@@ -27,11 +28,20 @@ pub(super) struct Push {
     next_try: Option<Instant>,
 }
 
-#[derive(Debug)]
 struct Link {
     events: Pushed<Value>,
     /// Its connection ends with it.
     _client: WsClient,
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Push")
+            .field("node", &place_of(&self.url))
+            .field("is_linked", &self.is_linked())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Push {
@@ -88,7 +98,8 @@ impl Push {
                 true
             }
             Ok(Err(error)) => {
-                tracing::debug!(%error, url = self.url, "events: no push, asking instead");
+                let (node, error) = (place_of(&self.url), without_secrets(&error.to_string()));
+                tracing::debug!(error, node, "events: no push, asking instead");
                 false
             }
             Err(_) => false,

@@ -23,7 +23,7 @@ use alloy_sol_types::{SolCall, SolEvent};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::error::decode_revert;
+use super::error::{decode_revert, transport_reason};
 use super::outbox::{Fees, Outbox};
 use super::{ClientError, MarketClient};
 use crate::limits::{NONCE_HOLES_MAX, NONCE_RETRIES_MAX, RECEIPT_SECONDS_MAX, STUCK_SECONDS};
@@ -377,7 +377,8 @@ impl MarketClient {
         match self.provider.get_transaction_receipt(hash).await {
             Ok(receipt) => Ok(receipt),
             Err(error) if error.is_transport_error() => {
-                tracing::debug!(%error, "the node does not answer, asking again");
+                let error = transport_reason(&error);
+                tracing::debug!(error, "the node does not answer, asking again");
                 Ok(None)
             }
             Err(error) => Err(ClientError::rpc(
@@ -448,7 +449,8 @@ impl MarketClient {
             Ok(()) => outbox.remember(transaction, signed.raw, signed.hash),
             Err(error) => {
                 let nonce = transaction.nonce;
-                tracing::debug!(nonce, %error, "a replacement was not taken");
+                let error = transport_reason(&error);
+                tracing::debug!(nonce, error, "a replacement was not taken");
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! There is no agreement to store: who is a member has accepted the federation's constraints.
 
 use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::SolCall as _;
 
 use super::abi::{SlaReport, Slas};
 use super::logs::Indexed;
@@ -107,8 +108,14 @@ impl MarketClient {
     /// is given first where it lacks.
     pub async fn bond(&self, fed: B256, amount: u128) -> Result<Receipt, ClientError> {
         let registry = self.slas()?;
-        self.allow(registry, amount).await?;
-        self.send(registry, Slas::bondCall { fed, amount }).await
+        let call = Slas::bondCall { fed, amount };
+        // What is refused anyway shall leave no allowance behind.
+        let input = call.abi_encode().into();
+        match self.plan(registry, input, Slas::bondCall::SIGNATURE).await {
+            Err(error) if !error.is_refusal("ERC20InsufficientAllowance") => return Err(error),
+            _ => self.allow(registry, amount).await?,
+        }
+        self.send(registry, call).await
     }
 
     /// Pays a bond back after its organisation has left.

@@ -10,6 +10,7 @@
 //! it does not speak that, the subscription looks five times a second.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use alloy_eips::BlockNumberOrTag;
@@ -20,6 +21,7 @@ use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::SolEvent;
 use serde::{Deserialize, Serialize};
 
+use super::error::transport_reason;
 use super::push::Push;
 use super::{ClientError, MarketClient};
 use crate::limits::{LOG_RANGE_BLOCKS_MAX, SUBSCRIPTION_PAUSE_MS, SUBSCRIPTION_RETRY_MS_MAX};
@@ -99,7 +101,6 @@ impl ChainEvent {
 }
 
 /// Events as they come; see the module.
-#[derive(Debug)]
 pub struct Subscription {
     provider: RootProvider,
     filter: EventFilter,
@@ -151,6 +152,17 @@ impl MarketClient {
     }
 }
 
+impl fmt::Debug for Subscription {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Subscription")
+            .field("filter", &self.filter)
+            .field("cursor", &self.cursor)
+            .field("push", &self.push)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Subscription {
     /// Where the reader is: behind the last event that was handed out.
     pub fn cursor(&self) -> Cursor {
@@ -181,7 +193,8 @@ impl Subscription {
                     self.push.wait(&self.filter).await;
                 }
                 Err(Trouble::Passing(error)) => {
-                    tracing::debug!(%error, "events: the node does not answer, asking again");
+                    let error = transport_reason(&error);
+                    tracing::debug!(error, "events: the node does not answer, asking again");
                     self.is_sure = false;
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                     pause = (pause * 2).min(SUBSCRIPTION_RETRY_MS_MAX);

@@ -36,6 +36,7 @@ use crate::limits::{
     CONFIG_BYTES_MAX, GATEWAY_CHALLENGE_SECONDS, GATEWAY_LISTINGS_MAX, GATEWAY_REQUESTS_MAX,
     GATEWAY_SESSION_SECONDS, GATEWAY_SESSIONS_MAX,
 };
+use crate::url::place_of;
 use crate::wallet::{Account, KeystoreDir, WalletError};
 
 /// Why a configuration cannot be used.
@@ -177,7 +178,7 @@ impl GatewayConfig {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
-            reason: error.to_string(),
+            reason: where_and_what(text, &error),
         })?;
         config.check(path)?;
         Ok(config)
@@ -204,7 +205,8 @@ impl GatewayConfig {
         if !is_url(&self.rpc) {
             return fail(
                 "rpc",
-                format!("`{}`", self.rpc),
+                // It may carry a token.
+                format!("`{}`", place_of(&self.rpc)),
                 "a URL like http://127.0.0.1:8545",
             );
         }
@@ -324,6 +326,27 @@ fn read_text(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
     Ok(text)
 }
 
+/// One line: the library's own text draws the line of the file, which may hold a secret.
+fn where_and_what(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message().trim().replace('\n', "; ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before.filter(|_| !what.starts_with("missing field")) else {
+        return what;
+    };
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let field = line.split('=').next().unwrap_or_default().trim();
+    let is_name = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    if !field.is_empty() && is_name(field) {
+        format!("line {number}, `{field}`: {what}")
+    } else {
+        format!("line {number}: {what}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,7 +415,12 @@ sessions = 5
                 error.contains(expected) && error.contains("gateway.toml"),
                 "{error}"
             );
+            assert_eq!(error.lines().count(), 1, "{error}");
         }
+        let named = parse(&GOOD.replace("127.0.0.1:8600", "here")).expect_err("no address");
+        assert!(named.to_string().contains("line 2, `listen`"), "{named}");
+        let token = parse("rpc = \"http://a/?token=secret\" x").expect_err("no TOML");
+        assert!(!token.to_string().contains("secret"), "{token}");
     }
 
     #[test]

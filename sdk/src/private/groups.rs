@@ -118,6 +118,28 @@ pub struct AnchoredState {
     pub root: B256,
 }
 
+/// How far the erasure of a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasureRecord {
+    /// Block in which more than half of the members had reported it; none before.
+    pub height: Option<u64>,
+    /// Members of now that reported it.
+    pub reports: u8,
+}
+
+/// What an organisation recorded of its enclave's audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// Entries of the log.
+    pub entries: u64,
+    /// Hash of the last one.
+    pub head: B256,
+    /// Block in which it was recorded.
+    pub height: u64,
+}
+
 /// What is voted about an organisation: its admission, or its removal if it is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -255,7 +277,8 @@ impl<'a> Groups<'a> {
         self.client.send(self.at, call).await
     }
 
-    /// A member reports that a payload is erased.
+    /// A member reports, once, that a payload is erased. The report with which more than half of the
+    /// members have said so takes effect.
     pub async fn report_erased(
         &self,
         id: B256,
@@ -267,6 +290,18 @@ impl<'a> Groups<'a> {
             digest,
             receiptsHash: receipts_hash,
         };
+        self.client.send(self.at, call).await
+    }
+
+    /// Who acts for an organisation writes on the chain how far its enclave's audit log is; entries
+    /// only grow.
+    pub async fn record_audit(
+        &self,
+        org: B256,
+        entries: u64,
+        head: B256,
+    ) -> Result<Receipt, ClientError> {
+        let call = PrivateGroups::recordAuditCall { org, entries, head };
         self.client.send(self.at, call).await
     }
 
@@ -409,11 +444,50 @@ impl<'a> Groups<'a> {
         Ok(((found.height != 0).then_some(found.height), found.yes))
     }
 
-    /// The block in which a payload was first reported erased.
+    /// The block in which a payload's erasure took effect.
     pub async fn erased(&self, id: B256, digest: B256) -> Result<Option<u64>, ClientError> {
         let call = PrivateGroups::erasedAtCall { id, digest };
         let height = self.client.call(self.at, call).await?;
         Ok((height != 0).then_some(height))
+    }
+
+    /// How far the erasure of a payload is.
+    pub async fn erasure(&self, id: B256, digest: B256) -> Result<ErasureRecord, ClientError> {
+        let call = PrivateGroups::erasureOfCall { id, digest };
+        let found = self.client.call(self.at, call).await?;
+        Ok(ErasureRecord {
+            height: (found.height != 0).then_some(found.height),
+            reports: found.reports,
+        })
+    }
+
+    /// How many members left a group so far: its secrets are of this version.
+    pub async fn secret_version(&self, id: B256) -> Result<u32, ClientError> {
+        let call = PrivateGroups::secretVersionCall { id };
+        self.client.call(self.at, call).await
+    }
+
+    /// What an organisation last recorded of its audit log.
+    pub async fn audit(&self, org: B256) -> Result<Option<AuditRecord>, ClientError> {
+        let call = PrivateGroups::auditOfCall { org };
+        let found = self.client.call(self.at, call).await?;
+        Ok((found.height != 0).then_some(AuditRecord {
+            entries: found.entries,
+            head: found.head,
+            height: found.height,
+        }))
+    }
+
+    /// Everything that an organisation recorded of its audit log, oldest first.
+    pub async fn audits(&self, org: B256) -> Result<Vec<AuditRecord>, ClientError> {
+        type Event = PrivateGroups::AuditRecorded;
+        let found = self.client.events_of::<Event>(self.at, org).await?;
+        let record = |(height, event): (u64, Event)| AuditRecord {
+            entries: event.entries,
+            head: event.head,
+            height,
+        };
+        Ok(found.into_iter().map(record).collect())
     }
 
     /// The newest root that a member wrote on the chain.

@@ -38,8 +38,8 @@ mod wire;
 pub use self::client::{PrivateClient, PrivateDetails};
 pub use self::error::PrivateClientError;
 pub use self::groups::{
-    AnchoredState, GroupRecord, GroupTerms, Groups, MemberRecord, PartyKey, PartyRecord,
-    ProposalRecord,
+    AnchoredState, AuditRecord, ErasureRecord, GroupRecord, GroupTerms, Groups, MemberRecord,
+    PartyKey, PartyRecord, ProposalRecord,
 };
 pub use self::records::{
     Attestation, Delivery, DeliveryStatus, Erasure, ErasureReceipt, GroupHalt, GroupStatus,

@@ -266,8 +266,18 @@ pub struct Attestation {
 pub struct GroupStatus {
     /// The group.
     pub id: B256,
-    /// What the node does about it: `following`, `waiting`, `rebuilding`, `halted`.
+    /// What the node does about it: `following`, `waiting`, `waiting-for-secret`,
+    /// `rebuilding`, `failing`, `halted`.
     pub phase: String,
+    /// Why it cannot go on now, where it tries again by itself.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Account that sent the marker whose payload it waits for.
+    #[serde(default)]
+    pub sent_by: Option<Address>,
+    /// Organisation of that account.
+    #[serde(default)]
+    pub sent_by_org: Option<B256>,
     /// Digest of the payload that it waits for.
     #[serde(default)]
     pub waiting_for: Option<B256>,
@@ -285,6 +295,9 @@ pub struct GroupStatus {
     /// Newest attestation of each member.
     #[serde(default)]
     pub attestations: Vec<Attestation>,
+    /// Roots that members signed against ours, which more than half of them signed.
+    #[serde(default)]
+    pub disputed_by: Vec<Attestation>,
 }
 
 /// One holder's proof that it destroyed a key.
@@ -384,5 +397,10 @@ mod tests {
         let waiting = with("waiting", "waitingFor", json!(word));
         assert_eq!(waiting.waiting_for, Some(word));
         assert_eq!(waiting.attestations[0].height, 8);
+        let failing = with("failing", "reason", json!("the enclave is away"));
+        assert_eq!(failing.reason.as_deref(), Some("the enclave is away"));
+        let dispute = json!([{ "org": word, "height": "0x8", "root": word }]);
+        let disputed = with("following", "disputedBy", dispute);
+        assert_eq!(disputed.disputed_by[0].org, word);
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::PrivateClientError;
 use crate::client::{ClientError, decode_revert};
 use crate::limits::{PRIVATE_ANSWER_BYTES_MAX, PRIVATE_REQUEST_SECONDS_MAX};
+use crate::url::place_of;
 
 /// JSON-RPC: there is no such method; also what a node says to who may not call it.
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -174,19 +175,6 @@ impl fmt::Debug for PrivateRpc {
             .debug_tuple("PrivateRpc")
             .field(&self.place())
             .finish()
-    }
-}
-
-/// `http://host:port` of a URL, also of one that is none.
-fn place_of(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // Somebody may have written a password there.
-    let host = host.rsplit('@').next().unwrap_or_default();
-    if scheme.is_empty() {
-        host.to_owned()
-    } else {
-        format!("{scheme}://{host}")
     }
 }
 

@@ -14,14 +14,33 @@ const FILE: &str = "known-nodes.toml";
 /// # Errors
 /// When a file cannot be read or written, or the machine has no port left.
 pub async fn through_proxies(network: &NetworkOfProcesses) -> io::Result<Mesh> {
-    let targets = (0..network.len())
-        .map(|node| Ok(config(network, node)?.p2p.listen))
-        .collect::<io::Result<Vec<_>>>()?;
+    let targets = targets(network)?;
     let mesh = Mesh::start(&targets).await?;
-    for node in 0..network.len() {
-        write_known_nodes(network, node, &targets, &mesh)?;
-    }
+    lead(network, &targets, &|from, to| mesh.address(from, to))?;
     Ok(mesh)
+}
+
+/// Where the nodes of a network listen for each other.
+///
+/// # Errors
+/// When a configuration cannot be read.
+pub fn targets(network: &NetworkOfProcesses) -> io::Result<Vec<SocketAddr>> {
+    (0..network.len())
+        .map(|node| Ok(config(network, node)?.p2p.listen))
+        .collect()
+}
+
+/// Has every node of a network that does not run yet dial the others where `address`
+/// of dialling and dialled node says.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn lead(
+    network: &NetworkOfProcesses,
+    targets: &[SocketAddr],
+    address: &dyn Fn(usize, usize) -> Option<SocketAddr>,
+) -> io::Result<()> {
+    (0..network.len()).try_for_each(|node| write_known_nodes(network, node, targets, address))
 }
 
 fn config(network: &NetworkOfProcesses, node: usize) -> io::Result<NodeConfig> {
@@ -33,7 +52,7 @@ fn write_known_nodes(
     network: &NetworkOfProcesses,
     node: usize,
     targets: &[SocketAddr],
-    mesh: &Mesh,
+    address: &dyn Fn(usize, usize) -> Option<SocketAddr>,
 ) -> io::Result<()> {
     let own = config(network, node)?;
     let mut known = KnownNodes::load(&own.known_nodes).map_err(io::Error::other)?;
@@ -41,7 +60,7 @@ fn write_known_nodes(
         let to = targets
             .iter()
             .position(|target| Some(*target) == entry.address);
-        if let Some(address) = to.and_then(|to| mesh.address(node, to)) {
+        if let Some(address) = to.and_then(|to| address(node, to)) {
             entry.address = Some(address);
         }
     }

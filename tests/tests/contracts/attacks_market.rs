@@ -197,11 +197,9 @@ fn judge_decides_once_within_the_window_and_only_its_own_orders() {
     assert_eq!(chain.credit(chain.account(2)), PRICE / 4);
 }
 
-#[test]
-fn consent_taken_back_is_not_brought_back_by_a_signature_that_was_kept() {
-    let mut chain = Chain::new();
-    let at = chain.at.consent_and_access;
-    let kept = |from: u64, purpose: &str| eip712::GrantFor {
+/// User 2's consent to user 3, signed and not yet brought.
+fn kept(from: u64, purpose: &str) -> eip712::GrantFor {
+    eip712::GrantFor {
         scope: user(2),
         grantee: user(3),
         purpose: keccak256(purpose),
@@ -210,20 +208,93 @@ fn consent_taken_back_is_not_brought_back_by_a_signature_that_was_kept() {
         until: seconds(GENESIS_TIME + 86_400),
         form: keccak256("form"),
         deadline: seconds(GENESIS_TIME + 86_400),
-    };
-    let bring = |chain: &Chain, message: &eip712::GrantFor| ConsentAndAccess::grantForCall {
-        g: Grant {
-            scope: message.scope,
-            grantee: message.grantee,
-            purpose: message.purpose,
-            ops: message.ops,
-            from: message.from,
-            until: message.until,
-            form: message.form,
-        },
+    }
+}
+
+fn bring(chain: &Chain, message: &eip712::GrantFor) -> ConsentAndAccess::grantForCall {
+    ConsentAndAccess::grantForCall {
+        g: fields(message),
         deadline: message.deadline,
         ownerSig: chain.sign_packed(2, "ConsentAndAccess", message),
+    }
+}
+
+fn fields(message: &eip712::GrantFor) -> Grant {
+    Grant {
+        scope: message.scope,
+        grantee: message.grantee,
+        purpose: message.purpose,
+        ops: message.ops,
+        from: message.from,
+        until: message.until,
+        form: message.form,
+    }
+}
+
+#[test]
+fn consent_narrowed_since_is_not_widened_by_a_signature_that_was_kept() {
+    let mut chain = Chain::new();
+    let at = chain.at.consent_and_access;
+    let mut wide = kept(GENESIS_TIME, "care");
+    wide.ops = 15;
+    let may_write = |chain: &Chain| {
+        let call = ConsentAndAccess::allowedCall {
+            scope: user(2),
+            who: user(3),
+            purpose: keccak256("care"),
+            op: 1,
+        };
+        chain.view(at, &call)
     };
+    // By an amendment, by a grant in person, and by a later signed one.
+    chain.warp(600);
+    let now = chain.time;
+    let mut narrow = kept(now, "care");
+    narrow.until = seconds(now + 60);
+    let in_person = ConsentAndAccess::grantCall { g: fields(&narrow) };
+    let mut amended = chain.clone();
+    let first = kept(GENESIS_TIME, "care");
+    let outcome = amended.ok(2, at, &ConsentAndAccess::grantCall { g: fields(&first) });
+    let amend = ConsentAndAccess::amendCall {
+        id: outcome.event::<ConsentAndAccess::Granted>().id,
+        ops: 2,
+        until: narrow.until,
+    };
+    amended.ok(2, at, &amend);
+    let mut given = chain.clone();
+    given.ok(2, at, &in_person);
+    let mut signed = chain.clone();
+    let call = bring(&signed, &narrow);
+    signed.ok(9, at, &call);
+    for chain in [&mut amended, &mut given, &mut signed] {
+        for from in [0, GENESIS_TIME, now - 1] {
+            wide.from = seconds(from);
+            let call = bring(chain, &wide);
+            chain.fails::<ConsentAndAccess::Ended>(9, at, &call);
+            assert!(!may_write(chain));
+        }
+        // What holds from now on is as new.
+        wide.from = seconds(now);
+        let call = bring(chain, &wide);
+        chain.ok(9, at, &call);
+        assert!(may_write(chain));
+    }
+    // What begins later was still said now.
+    let mut later = kept(now + 600, "care");
+    later.ops = 15;
+    let call = bring(&chain, &later);
+    chain.ok(9, at, &call);
+    chain.warp(300);
+    let sooner = kept(now + 300, "care");
+    let call = bring(&chain, &sooner);
+    chain.ok(9, at, &call);
+    assert!(!may_write(&chain));
+}
+
+#[test]
+fn consent_taken_back_is_not_brought_back_by_a_signature_that_was_kept() {
+    let mut chain = Chain::new();
+    let at = chain.at.consent_and_access;
     let mut given = kept(GENESIS_TIME, "care");
     given.ops = 3;
     let outcome = chain.ok(9, at, &bring(&chain, &given));

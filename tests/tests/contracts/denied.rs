@@ -28,7 +28,10 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let mut chain = Chain::new();
+        Self::on(Chain::new())
+    }
+
+    fn on(mut chain: Chain) -> Self {
         let fed = chain.federate(1, &[2, 3, 4], "fed");
         let sensor = chain.register(1, "sensor");
         let share = shareCall {
@@ -43,6 +46,10 @@ impl Scene {
 
     pub(crate) fn at(&self) -> Address {
         self.chain.at.federation_registry
+    }
+
+    pub(crate) fn fed(&self) -> B256 {
+        self.fed
     }
 
     pub(crate) fn denied(&self, number: u64) -> eip712::Denied {
@@ -395,6 +402,74 @@ fn misdeeds_are_the_sum_over_origins_and_federations() {
     };
     assert_eq!(feds.map(by), [2, 1, 1]);
     assert_eq!(scene.misdeeds().0, 4);
+}
+
+/// The slot of FederationRegistry that counts organisations (lowest 24 bits) and federations (next 24).
+fn counters() -> U256 {
+    let at = "0x46c9786542ca2dac1a827057447852785ea77370b378d9f15686253165976700";
+    at.parse::<U256>().expect("a number") + U256::from(6)
+}
+
+#[test]
+fn report_keeps_what_it_is_about_however_many_federations_there_are() {
+    // Up to the last number that has its place in a report's first slot, and beyond.
+    for others in [0_u64, (1 << 18) - 2, (1 << 18) - 1, (1 << 24) - 2] {
+        let mut chain = Chain::new();
+        let at = chain.at.federation_registry;
+        chain.put_word(at, counters(), U256::from(others << 24));
+        let mut scene = Scene::on(chain);
+        let pending = scene.denied(1);
+        let (report, _) = scene.report(&pending);
+        let seen = scene.chain.view(at, &getReportCall { report });
+        let expected = IFederationRegistry::ReportView {
+            fed: scene.fed,
+            resource: pending.resource,
+            targetOrg: org(1),
+            originOrg: org(3),
+            request: pending.request,
+            client: pending.client,
+            time: seconds(scene.chain.time),
+            state: ReportState::Pending.into(),
+        };
+        assert_eq!(seen, expected);
+        scene.chain.warp(DAY + 1);
+        let settle = settleReportCall { report };
+        let event = scene.chain.ok(9, at, &settle).event::<Misdeed>();
+        assert_eq!((event.fed, event.origin), (scene.fed, org(3)));
+        assert_eq!(scene.misdeeds(), (1, 1));
+        assert_eq!(scene.state(report), ReportState::Counted);
+
+        let agreed = scene.call(&scene.denied(2), 2, Some(1));
+        let outcome = scene.chain.ok(9, at, &agreed);
+        assert_eq!(outcome.event::<Misdeed>().fed, scene.fed);
+        assert_eq!(scene.misdeeds(), (2, 2));
+    }
+}
+
+#[test]
+fn more_organisations_than_a_report_can_name_do_not_join() {
+    let mut chain = Chain::new();
+    let at = chain.at.federation_registry;
+    // Two more have a number.
+    chain.put_word(at, counters(), U256::from((1_u64 << 22) - 3));
+    let fed = chain.federate(1, &[2], "fed");
+    let open = createCall {
+        id: keccak256("open"),
+        name: B256::ZERO,
+        open: true,
+        quorumBps: 0,
+        infoModel: B256::ZERO,
+        c: Vec::new(),
+        invites: Vec::new(),
+    };
+    chain.ok(1, at, &open);
+    let accept = acceptCall {
+        fed: open.id,
+        version: 1,
+    };
+    chain.fails::<OutOfRange>(3, at, &accept);
+    chain.ok(2, at, &accept);
+    assert!(chain.fed_member(fed, 2));
 }
 
 #[test]

@@ -327,3 +327,29 @@ fn membership_of_a_revoked_organisation_lapses() {
     chain.fails::<NotMember>(9, at, &lapse);
     assert!(!is_shared(&chain, fed, sensor).0);
 }
+
+#[test]
+fn subscription_says_what_a_member_looks_for() {
+    let (mut chain, fed, _) = sharing();
+    let at = chain.at.federation_registry;
+    let wish = subscribeCall {
+        fed,
+        types: 0b101,
+        topics: vec![keccak256("no2"), keccak256("noise")],
+        cells: vec![7, 9],
+    };
+    let said: Subscribed = chain.ok(2, at, &wish).event();
+    assert_eq!((said.fed, said.org, said.types), (fed, org(2), wish.types));
+    assert_eq!((&said.topics, &said.cells), (&wish.topics, &wish.cells));
+    chain.fails::<NotMember>(3, at, &wish);
+    let too_many = subscribeCall {
+        topics: vec![B256::ZERO; 65],
+        ..wish.clone()
+    };
+    chain.fails::<BadRequest>(2, at, &too_many);
+    let too_wide = subscribeCall {
+        cells: vec![0; 65],
+        ..wish
+    };
+    chain.fails::<BadRequest>(2, at, &too_wide);
+}

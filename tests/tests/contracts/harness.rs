@@ -185,6 +185,13 @@ impl Chain {
         account.info.code = Some(code);
     }
 
+    /// Puts a word into a contract's state.
+    pub(crate) fn put_word(&mut self, address: Address, slot: U256, word: U256) {
+        self.db
+            .insert_account_storage(address, slot, word)
+            .expect("a database in memory");
+    }
+
     /// Creates a contract that is not part of the suite.
     pub(crate) fn create(&mut self, init_code: &Bytes) -> Address {
         let (outcome, touched) = self.transact(DEPLOYER, TxKind::Create, init_code.clone(), None);
@@ -245,6 +252,16 @@ impl Chain {
         C::abi_decode_returns(&outcome.output).unwrap()
     }
 
+    /// As [`Chain::own_gas`] with everything cold but the contract that is called.
+    pub(crate) fn cold_gas<C: SolCall>(&self, from: Address, to: Address, call: &C) -> u64 {
+        let data: Bytes = call.abi_encode().into();
+        let paid_for_data = data_gas(&data);
+        let kind = TxKind::Call(to);
+        let (outcome, _) = self.clone().transact(from, kind, data, None);
+        assert!(outcome.success, "reverted: {}", outcome.output);
+        outcome.gas - 21_000 - paid_for_data
+    }
+
     /// Gas of the call itself: no 21 000, no calldata, all addresses and slots warm. Nothing is kept.
     pub(crate) fn own_gas<C: SolCall>(&self, from: Address, to: Address, call: &C) -> u64 {
         let data: Bytes = call.abi_encode().into();
@@ -269,10 +286,7 @@ impl Chain {
             .collect();
         let slots: usize = items.iter().map(|item| item.storage_keys.len()).sum();
         let paid_for_list = 2_400 * items.len() as u64 + 1_900 * slots as u64;
-        let paid_for_data: u64 = data
-            .iter()
-            .map(|byte| if *byte == 0 { 4 } else { 16 })
-            .sum();
+        let paid_for_data = data_gas(&data);
         let (outcome, _) = self
             .clone()
             .transact(from, kind, data, Some(AccessList(items)));
@@ -465,10 +479,20 @@ pub(crate) fn org(index: usize) -> B256 {
     keccak256(format!("org-{index}"))
 }
 
-/// Key of the node of account `index`.
+/// What a transaction pays for its data.
+fn data_gas(data: &[u8]) -> u64 {
+    let bytes = data.iter();
+    bytes.map(|byte| if *byte == 0 { 4 } else { 16 }).sum()
+}
+
+/// Secret key of the node of account `index`.
+pub(crate) fn node_secret(index: usize) -> SigningKey {
+    SigningKey::from_bytes(&keccak256(format!("node-{index}")).0)
+}
+
+/// Its public half.
 pub(crate) fn node_key(index: usize) -> B256 {
-    let secret = SigningKey::from_bytes(&keccak256(format!("node-{index}")).0);
-    secret.verifying_key().to_bytes().into()
+    node_secret(index).verifying_key().to_bytes().into()
 }
 
 /// User id of account `index`.

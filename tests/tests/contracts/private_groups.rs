@@ -1,6 +1,6 @@
 //! Parties, epoch keys and groups of private transactions: how each action fails, then how it succeeds.
 
-use crate::harness::{CHAIN_ID, Chain, node_key, org, seconds};
+use crate::harness::{CHAIN_ID, Chain, key, node_key, node_secret, org, seconds};
 use alloy_primitives::{B256, Bytes, keccak256};
 use ed25519_dalek::{Signer, SigningKey};
 use medina_contracts::{
@@ -30,17 +30,30 @@ fn signed(index: usize, message: B256) -> Bytes {
     identity(index).sign(message.as_slice()).to_bytes().into()
 }
 
-/// `registerParty` with the identity key of `index`, served by the node of `node`.
+/// `registerParty` with the identity key of `index`, served by the node of `node`, which signs as well.
 pub(crate) fn registered(chain: &Chain, org: B256, index: usize, node: usize) -> registerPartyCall {
-    let at = chain.at.private_groups;
-    let (identity, node) = (identity_key(index), node_key(node));
-    let message = private_messages::party(CHAIN_ID, at, org, identity, node);
-    registerPartyCall {
+    let mut call = alone(chain, org, index, node);
+    let message = party_message(chain, &call);
+    let by_node = node_secret(node).sign(message.as_slice());
+    call.proof = [&call.proof[..], &by_node.to_bytes()].concat().into();
+    call
+}
+
+/// The same without a word of the node.
+fn alone(chain: &Chain, org: B256, index: usize, node: usize) -> registerPartyCall {
+    let mut call = registerPartyCall {
         org,
-        identityKey: identity,
-        nodeKey: node,
-        proof: signed(index, message),
-    }
+        identityKey: identity_key(index),
+        nodeKey: node_key(node),
+        proof: Bytes::new(),
+    };
+    call.proof = signed(index, party_message(chain, &call));
+    call
+}
+
+fn party_message(chain: &Chain, call: &registerPartyCall) -> B256 {
+    let at = chain.at.private_groups;
+    private_messages::party(CHAIN_ID, at, call.org, call.identityKey, call.nodeKey)
 }
 
 /// An encryption key of an epoch.
@@ -132,13 +145,45 @@ impl Chain {
         let org = org(index);
         self.view(self.at.private_groups, &proposalOfCall { id, org })
     }
+
+    fn secret_version(&self, id: B256) -> u32 {
+        self.view(self.at.private_groups, &secretVersionCall { id })
+    }
+
+    /// Height and reports of an erasure, which `erasedAt` agrees with.
+    fn erasure(&self, id: B256, digest: B256) -> (u64, u8) {
+        let at = self.at.private_groups;
+        let found = self.view(at, &erasureOfCall { id, digest });
+        assert_eq!(self.view(at, &erasedAtCall { id, digest }), found.height);
+        (found.height, found.reports)
+    }
+
+    /// A group of the parties of organisations 1 to 4 in mode Mandatory, registered too.
+    fn mandatory_group(&mut self, mandatory: &[usize]) -> B256 {
+        self.register_parties(&[1, 2, 3, 4]);
+        let id = keccak256("mandatory");
+        let mut call = creation(id, &[1, 2, 3, 4]);
+        call.mode = PrivateMode::Mandatory.into();
+        call.mandatory = mandatory.iter().map(|index| org(*index)).collect();
+        self.ok(1, self.at.private_groups, &call);
+        id
+    }
+
+    fn mandatory(&self, id: B256) -> Vec<B256> {
+        self.view(self.at.private_groups, &groupCall { id })
+            .mandatory
+    }
 }
+
+/// An account without an id of its own.
+const WITHOUT_ID: &str = "admin without id";
 
 #[test]
 fn party_is_registered_by_its_admin_with_proof_of_the_key() {
     let mut chain = Chain::new();
     let at = chain.at.private_groups;
-    let call = registered(&chain, org(1), 1, 1);
+    // Its own node need not sign.
+    let call = alone(&chain, org(1), 1, 1);
     chain.fails::<NotAdmin>(2, at, &call);
     let of_nobody = registered(&chain, keccak256("nobody"), 1, 1);
     chain.fails::<NotAdmin>(1, at, &of_nobody);
@@ -158,8 +203,8 @@ fn party_is_registered_by_its_admin_with_proof_of_the_key() {
         cut.proof = proof.into();
         chain.fails::<BadSignature>(1, at, &cut);
     }
-    let mut elsewhere = call.clone();
-    elsewhere.nodeKey = node_key(2);
+    let mut elsewhere = registered(&chain, org(1), 1, 2);
+    elsewhere.nodeKey = node_key(3);
     chain.fails::<BadSignature>(1, at, &elsewhere);
 
     let event = chain.ok(1, at, &call).event::<PartySet>();
@@ -231,15 +276,53 @@ fn organisation_that_sleeps_registers_no_party() {
 fn party_is_served_by_a_node_that_may_connect() {
     let mut chain = Chain::new();
     let at = chain.at.private_groups;
-    // Account 5's organisation has no node; that of account 3 serves it.
-    let hosted = registered(&chain, org(5), 5, 3);
-    chain.ok(5, at, &hosted);
     chain.add_node(6, 6);
     let own = registered(&chain, org(6), 6, 6);
     chain.set_node(6, 6, NodeState::Inactive);
     chain.fails::<UnknownNode>(6, at, &own);
     chain.set_node(6, 6, NodeState::Active);
     chain.ok(6, at, &own);
+}
+
+#[test]
+fn node_of_another_organisation_serves_a_party_only_if_it_signs_so() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    // Account 5's organisation has no node; that of account 3 would serve it.
+    let unasked = alone(&chain, org(5), 5, 3);
+    chain.fails::<NotHosted>(5, at, &unasked);
+    let hosted = registered(&chain, org(5), 5, 3);
+    let with = |bytes: &[u8]| {
+        let proof = [&hosted.proof[..64], bytes].concat().into();
+        registerPartyCall {
+            proof,
+            ..hosted.clone()
+        }
+    };
+    let message = party_message(&chain, &hosted);
+    let by_another_node = node_secret(2).sign(message.as_slice()).to_bytes();
+    chain.fails::<BadSignature>(5, at, &with(&by_another_node));
+    // What the node signed for another party, or for another organisation.
+    let of_another = registered(&chain, org(5), 6, 3).proof;
+    chain.fails::<BadSignature>(5, at, &with(&of_another[64..]));
+    let of_another = registered(&chain, org(6), 5, 3).proof;
+    chain.fails::<BadSignature>(5, at, &with(&of_another[64..]));
+    for length in [1, 63, 65] {
+        chain.fails::<NotHosted>(5, at, &with(&vec![0; length]));
+    }
+    // The node's word does not stand for the identity key's.
+    let mut twice = hosted.clone();
+    twice.proof = [&hosted.proof[64..], &hosted.proof[64..]].concat().into();
+    chain.fails::<BadSignature>(5, at, &twice);
+    // On one's own node a second signature is checked where there is one.
+    let mut own = registered(&chain, org(3), 3, 3);
+    own.proof = [&own.proof[..64], &own.proof[..64]].concat().into();
+    chain.fails::<BadSignature>(3, at, &own);
+
+    let event = chain.ok(5, at, &hosted).event::<PartySet>();
+    assert_eq!((event.org, event.nodeKey), (org(5), node_key(3)));
+    let party = chain.view(at, &partyCall { org: org(5) });
+    assert_eq!(party.nodeKey, node_key(3));
 }
 
 #[test]
@@ -622,29 +705,333 @@ fn roots_are_anchored_by_members_or_with_their_attestation() {
     assert_eq!((none.height, none.root), (0, B256::ZERO));
 }
 
+fn report(id: B256, digest: B256) -> reportErasedCall {
+    reportErasedCall {
+        id,
+        digest,
+        receiptsHash: keccak256("receipts"),
+    }
+}
+
 #[test]
-fn erasure_is_reported_by_every_member_and_dated_by_the_first() {
+fn erasure_takes_effect_with_the_report_of_more_than_half() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let id = chain.private_group(&[1, 2, 3, 4], "prices");
+    let digest = keccak256("digest");
+    let call = report(id, digest);
+    chain.fails::<Unknown>(1, at, &report(digest, digest));
+    chain.fails::<NotMember>(5, at, &call);
+    assert_eq!(chain.erasure(id, digest), (0, 0));
+    for (by, reports) in [(1, 1), (2, 2)] {
+        let outcome = chain.ok(by, at, &call);
+        let event = outcome.event::<ErasureReported>();
+        assert_eq!((event.id, event.digest), (id, digest));
+        assert_eq!(
+            (event.org, event.receiptsHash),
+            (org(by), call.receiptsHash)
+        );
+        assert_eq!(outcome.logs.len(), 1, "one member decides nothing");
+        assert_eq!(chain.erasure(id, digest), (0, reports));
+        chain.fails::<AlreadyReported>(by, at, &call);
+    }
+    chain.warp(60);
+    let outcome = chain.ok(3, at, &call);
+    assert_eq!(outcome.event::<ErasureReported>().org, org(3));
+    let event = outcome.event::<Erased>();
+    assert_eq!((event.id, event.digest), (id, digest));
+    let (height, reports) = chain.erasure(id, digest);
+    assert_eq!((height != 0, reports), (true, 3));
+    // The last one is noted, and changes nothing; nor does who left since.
+    chain.warp(60);
+    assert_eq!(chain.ok(4, at, &call).logs.len(), 1);
+    chain.fails::<AlreadyReported>(4, at, &call);
+    assert_eq!(chain.erasure(id, digest), (height, 4));
+    for by in [1, 2, 3] {
+        chain.ok(by, at, &leaveGroupCall { id });
+    }
+    assert_eq!(chain.erasure(id, digest), (height, 1));
+    chain.fails::<AlreadyReported>(4, at, &call);
+    chain.fails::<NotMember>(1, at, &call);
+    assert_eq!(chain.erasure(id, keccak256("other")), (0, 0));
+}
+
+#[test]
+fn erasure_needs_both_of_two_members() {
     let mut chain = Chain::new();
     let at = chain.at.private_groups;
     let id = chain.private_group(&[1, 2], "prices");
     let digest = keccak256("digest");
-    let report = reportErasedCall {
+    chain.ok(1, at, &report(id, digest));
+    assert_eq!(chain.erasure(id, digest), (0, 1));
+    chain.ok(2, at, &report(id, digest));
+    assert_ne!(chain.erasure(id, digest).0, 0);
+}
+
+#[test]
+fn reports_of_who_left_do_not_count_and_who_reported_decides_once_others_left() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let id = chain.private_group(&[1, 2, 3, 4, 5], "prices");
+    let digest = keccak256("digest");
+    let call = report(id, digest);
+    for by in [1, 2] {
+        chain.ok(by, at, &call);
+    }
+    chain.ok(1, at, &leaveGroupCall { id });
+    chain.ok(3, at, &call);
+    assert_eq!(chain.erasure(id, digest), (0, 2), "two of four");
+    chain.fails::<AlreadyReported>(2, at, &call);
+    chain.ok(5, at, &leaveGroupCall { id });
+    let outcome = chain.ok(2, at, &call);
+    assert_eq!(outcome.logs.len(), 1, "it reported already");
+    assert_eq!(outcome.event::<Erased>().digest, digest);
+    let (height, reports) = chain.erasure(id, digest);
+    assert_eq!((height != 0, reports), (true, 2));
+    // Who comes back has said what it said.
+    let back = proposeMemberCall { id, org: org(1) };
+    chain.ok(1, at, &back);
+    for by in [2, 3] {
+        chain.ok(by, at, &voteCall { id, org: org(1) });
+    }
+    assert_eq!(chain.erasure(id, digest), (height, 3));
+    chain.fails::<AlreadyReported>(1, at, &call);
+}
+
+#[test]
+fn version_of_the_secret_counts_who_left_and_who_was_removed() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let id = chain.private_group(&[1, 2, 3, 4], "prices");
+    assert_eq!(chain.secret_version(id), 0);
+    assert_eq!(chain.secret_version(keccak256("unknown")), 0);
+    chain.ok(4, at, &leaveGroupCall { id });
+    assert_eq!(chain.secret_version(id), 1);
+    chain.ok(1, at, &proposeRemovalCall { id, org: org(3) });
+    assert_eq!(chain.secret_version(id), 1, "a vote is no removal");
+    chain.ok(2, at, &voteCall { id, org: org(3) });
+    assert_eq!(chain.secret_version(id), 2);
+    chain.ok(3, at, &proposeMemberCall { id, org: org(3) });
+    for by in [1, 2] {
+        chain.ok(by, at, &voteCall { id, org: org(3) });
+    }
+    assert_eq!(chain.members(id).len(), 3);
+    assert_eq!(chain.secret_version(id), 2, "who comes may know it");
+}
+
+#[test]
+fn last_mandatory_member_is_not_removed() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let id = chain.mandatory_group(&[2, 3]);
+    let remove = |index| proposeRemovalCall {
         id,
-        digest,
-        receiptsHash: keccak256("receipts"),
+        org: org(index),
     };
-    chain.fails::<NotMember>(3, at, &report);
-    let erased = erasedAtCall { id, digest };
-    assert_eq!(chain.view(at, &erased), 0);
-    let event = chain.ok(1, at, &report).event::<Erased>();
-    assert_eq!((event.id, event.digest, event.org), (id, digest, org(1)));
-    assert_eq!(event.receiptsHash, report.receiptsHash);
-    let first = chain.view(at, &erased);
-    assert_ne!(first, 0);
-    chain.warp(60);
-    let event = chain.ok(2, at, &report).event::<Erased>();
-    assert_eq!(event.org, org(2));
-    assert_eq!(chain.view(at, &erased), first);
+    // Two votes for each of the two mandatory ones, while there are two.
+    for about in [2, 3] {
+        chain.ok(1, at, &remove(about));
+        chain.ok(
+            about,
+            at,
+            &voteCall {
+                id,
+                org: org(about),
+            },
+        );
+    }
+    chain.ok(4, at, &voteCall { id, org: org(2) });
+    assert_eq!(chain.mandatory(id), [org(3)]);
+    // Two of three would decide.
+    chain.fails::<LastMandatory>(4, at, &voteCall { id, org: org(3) });
+    assert_eq!(chain.members(id).len(), 3);
+    chain.warp(30 * DAY + 1);
+    chain.fails::<LastMandatory>(1, at, &remove(3));
+    chain.fails::<LastMandatory>(3, at, &remove(3));
+    // Others go as ever, and in other modes so does the last one.
+    chain.ok(1, at, &remove(4));
+    chain.ok(3, at, &voteCall { id, org: org(4) });
+    let mut standard = creation(keccak256("standard"), &[1, 2, 3]);
+    standard.mandatory = vec![org(3)];
+    chain.ok(1, at, &standard);
+    let id = standard.id;
+    chain.ok(1, at, &proposeRemovalCall { id, org: org(3) });
+    chain.ok(2, at, &voteCall { id, org: org(3) });
+    assert_eq!(chain.members(id).len(), 2);
+}
+
+#[test]
+fn last_mandatory_member_is_removed_once_its_organisation_is_no_more() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let id = chain.mandatory_group(&[2]);
+    let remove = proposeRemovalCall { id, org: org(2) };
+    let set = |chain: &mut Chain, s: IdentityStatus| {
+        let set = Identity::setOrgCall {
+            org: org(2),
+            admin: chain.account(2),
+            s: s.into(),
+            meta: B256::ZERO,
+        };
+        chain.ok(0, chain.at.identity, &set);
+    };
+    // It may come back from this.
+    set(&mut chain, IdentityStatus::Suspended);
+    chain.fails::<LastMandatory>(1, at, &remove);
+    set(&mut chain, IdentityStatus::Revoked);
+    chain.fails::<NotMember>(2, at, &leaveGroupCall { id });
+    chain.ok(1, at, &remove);
+    for by in [3, 4] {
+        chain.ok(by, at, &voteCall { id, org: org(2) });
+    }
+    assert_eq!(chain.members(id).len(), 3);
+    let mut mandatory = chain.mandatory(id);
+    mandatory.sort_unstable();
+    let mut members = chain.members(id);
+    members.sort_unstable();
+    assert_eq!(mandatory, members);
+}
+
+#[test]
+fn all_are_mandatory_once_the_last_mandatory_member_left() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let id = chain.mandatory_group(&[1, 2]);
+    let outcome = chain.ok(1, at, &leaveGroupCall { id });
+    assert_eq!(outcome.logs.len(), 1, "another one is there");
+    assert_eq!(chain.mandatory(id), [org(2)]);
+    let outcome = chain.ok(2, at, &leaveGroupCall { id });
+    let bound = outcome.logs.iter().filter_map(|log| {
+        let event = <BecameMandatory as alloy_sol_types::SolEvent>::decode_log(log).ok()?;
+        Some((event.id, event.org))
+    });
+    let mut bound: Vec<_> = bound.collect();
+    bound.sort_unstable();
+    let mut expected = vec![(id, org(3)), (id, org(4))];
+    expected.sort_unstable();
+    assert_eq!(bound, expected);
+    assert_eq!(chain.mandatory(id).len(), 2);
+    // Who comes later is not, and nobody is held.
+    chain.ok(3, at, &proposeMemberCall { id, org: org(1) });
+    chain.ok(4, at, &voteCall { id, org: org(1) });
+    assert_eq!(chain.mandatory(id).len(), 2);
+    for by in [3, 4, 1] {
+        chain.ok(by, at, &leaveGroupCall { id });
+    }
+    assert_eq!(chain.members(id), Vec::<B256>::new());
+}
+
+#[test]
+fn audit_log_only_grows() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    let head = keccak256("head");
+    let record = |entries, head| recordAuditCall {
+        org: org(1),
+        entries,
+        head,
+    };
+    let audit = |chain: &Chain| {
+        let seen = chain.view(at, &auditOfCall { org: org(1) });
+        (seen.entries, seen.head, seen.height != 0)
+    };
+    assert_eq!(audit(&chain), (0, B256::ZERO, false));
+    chain.fails::<NotPermitted>(2, at, &record(7, head));
+    chain.fails::<NotPermitted>(9, at, &record(7, head));
+    chain.fails::<Stale>(1, at, &record(0, head));
+    let event = chain.ok(1, at, &record(7, head)).event::<AuditRecorded>();
+    assert_eq!((event.org, event.entries, event.head), (org(1), 7, head));
+    assert_eq!(audit(&chain), (7, head, true));
+    for entries in [6, 7] {
+        chain.fails::<Stale>(1, at, &record(entries, keccak256("another")));
+    }
+    chain.ok(1, at, &record(u64::MAX, at.into_word()));
+    assert_eq!(audit(&chain), (u64::MAX, at.into_word(), true));
+    let none = chain.view(at, &auditOfCall { org: org(2) });
+    assert_eq!((none.entries, none.height), (0, 0));
+}
+
+#[test]
+fn admin_without_an_id_acts_for_its_organisation() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    chain.register_parties(&[1, 2, 3]);
+    let admin = key(WITHOUT_ID).address();
+    let register = Identity::registerOrgCall {
+        org: org(40),
+        admin,
+        meta: B256::ZERO,
+    };
+    chain.ok(0, chain.at.identity, &register);
+    let party = registered(&chain, org(40), 40, 1);
+    assert!(chain.call(admin, at, &party).success);
+    let id = keccak256("by an admin");
+    let strange = creation(keccak256("without it"), &[1, 2]);
+    chain.fails_from::<NotMember>(admin, at, &strange);
+    let create = creation(id, &[1, 40, 2]);
+    let outcome = chain.call(admin, at, &create);
+    assert_eq!(outcome.event::<GroupCreated>().by, org(40));
+    let digest = keccak256("digest");
+    let propose = proposeMemberCall { id, org: org(3) };
+    let event = chain.call(admin, at, &propose).event::<Voted>();
+    assert_eq!((event.org, event.by), (org(3), org(40)));
+    let event = chain.call(admin, at, &skipCall { id, digest });
+    assert_eq!(event.event::<SkipVoted>().by, org(40));
+    let event = chain.call(admin, at, &report(id, digest));
+    assert_eq!(event.event::<ErasureReported>().org, org(40));
+    let (height, root) = (1, digest);
+    let event = chain.call(admin, at, &anchorCall { id, height, root });
+    assert_eq!(event.event::<Anchored>().org, org(40));
+    let audit = recordAuditCall {
+        org: org(40),
+        entries: 1,
+        head: digest,
+    };
+    assert!(chain.call(admin, at, &audit).success);
+    let outcome = chain.call(admin, at, &leaveGroupCall { id });
+    assert_eq!(outcome.event::<MemberRemoved>().org, org(40));
+    // Outside it asks for itself, and votes for nobody.
+    let vote = voteCall { id, org: org(3) };
+    chain.fails_from::<NotMember>(admin, at, &vote);
+    let ask = proposeMemberCall { id, org: org(40) };
+    let outcome = chain.call(admin, at, &ask);
+    assert_eq!(outcome.event::<Proposed>().by, org(40));
+    // It is nobody once its organisation sleeps.
+    chain.ok(1, at, &voteCall { id, org: org(40) });
+    chain.ok(2, at, &voteCall { id, org: org(40) });
+    assert_eq!(chain.members(id), [org(1), org(2), org(40)]);
+    let suspend = Identity::setOrgCall {
+        org: org(40),
+        admin,
+        s: IdentityStatus::Suspended.into(),
+        meta: B256::ZERO,
+    };
+    chain.ok(0, chain.at.identity, &suspend);
+    let leave = leaveGroupCall { id };
+    chain.fails_from::<NotMember>(admin, at, &leave);
+}
+
+#[test]
+fn own_id_comes_before_what_an_account_is_admin_of() {
+    let mut chain = Chain::new();
+    let at = chain.at.private_groups;
+    // Account 2 is also admin of organisation 40.
+    let register = Identity::registerOrgCall {
+        org: org(40),
+        admin: chain.account(2),
+        meta: B256::ZERO,
+    };
+    chain.ok(0, chain.at.identity, &register);
+    chain.register_parties(&[1, 2]);
+    let party = registered(&chain, org(40), 40, 1);
+    chain.ok(2, at, &party);
+    let id = keccak256("both");
+    let event = chain.ok(2, at, &creation(id, &[40, 1, 2]));
+    assert_eq!(event.event::<GroupCreated>().by, org(2));
+    let event = chain.ok(2, at, &leaveGroupCall { id });
+    assert_eq!(event.event::<MemberRemoved>().org, org(2));
+    let event = chain.ok(2, at, &leaveGroupCall { id });
+    assert_eq!(event.event::<MemberRemoved>().org, org(40));
 }
 
 #[test]
@@ -695,7 +1082,7 @@ fn calls_stay_below_their_ceilings() {
     let at = chain.at.private_groups;
     let mut table = crate::gas::Table::default();
     chain.register_parties(&[1]);
-    let register = registered(&chain, org(2), 2, 2);
+    let register = alone(&chain, org(2), 2, 2);
     table.add(&chain, "registerParty", 2, at, &register, 150_000);
     chain.register_parties(&[2, 3, 4, 5]);
     for epoch in 1..3 {
@@ -738,12 +1125,22 @@ fn calls_stay_below_their_ceilings() {
     table.add(&chain, "anchor, private", 1, at, &next, 25_000);
     let attestation = attested(id, org(1), 1, 128, id);
     table.add(&chain, "anchorFor", 9, at, &attestation, 25_000);
-    let erased = reportErasedCall {
-        id,
-        digest,
-        receiptsHash: root,
-    };
+    let hosted = registered(&chain, org(6), 6, 2);
+    table.add(&chain, "registerParty, hosted", 6, at, &hosted, 150_000);
+    let erased = report(id, digest);
     table.add(&chain, "reportErased", 1, at, &erased, 40_000);
+    for by in [1, 2] {
+        chain.ok(by, at, &erased);
+    }
+    table.add(&chain, "reportErased, decides", 3, at, &erased, 65_000);
+    let audit = |entries| recordAuditCall {
+        org: org(1),
+        entries,
+        head: root,
+    };
+    table.add(&chain, "recordAudit, first", 1, at, &audit(1), 60_000);
+    chain.ok(1, at, &audit(1));
+    table.add(&chain, "recordAudit", 1, at, &audit(2), 25_000);
     let current = currentKeyCall { org: org(1) };
     table.add(&chain, "currentKey", 9, at, &current, 3_000);
     table.check();

@@ -20,6 +20,7 @@ enum Action {
     Vote { by: usize, about: usize },
     Leave { by: usize },
     Skip { by: usize },
+    Erase { by: usize },
     Publish { of: usize, step: u32, ahead: u64 },
     Wait { seconds: u64 },
 }
@@ -35,6 +36,7 @@ fn action() -> impl Strategy<Value = Action> {
         8 => (party(), party()).prop_map(|(by, about)| Action::Vote { by, about }),
         1 => party().prop_map(|by| Action::Leave { by }),
         2 => party().prop_map(|by| Action::Skip { by }),
+        2 => party().prop_map(|by| Action::Erase { by }),
         3 => (party(), 0_u32..3, 0_u64..100).prop_map(|(of, step, ahead)| Action::Publish {
             of,
             step,
@@ -65,6 +67,10 @@ struct Model {
     ballots: BTreeMap<usize, Ballot>,
     skip: Option<Ballot>,
     skipped: bool,
+    /// Who reported an erasure, present or not.
+    reports: BTreeSet<usize>,
+    erased: bool,
+    departures: u32,
     keys: BTreeMap<usize, Keys>,
 }
 
@@ -110,7 +116,9 @@ impl Model {
         self.ballots.insert(about, ballot);
         if passes {
             self.ballots.remove(&about);
-            if !self.members.remove(&about) {
+            if self.members.remove(&about) {
+                self.departures += 1;
+            } else {
                 self.members.insert(about);
             }
         }
@@ -121,8 +129,23 @@ impl Model {
         let was = self.members.remove(&by);
         if was {
             self.ballots.remove(&by);
+            self.departures += 1;
         }
         was
+    }
+
+    fn present_reports(&self) -> usize {
+        self.reports.intersection(&self.members).count()
+    }
+
+    fn erase(&mut self, by: usize) -> bool {
+        if !self.members.contains(&by) {
+            return false;
+        }
+        let is_new = self.reports.insert(by);
+        let decides = !self.erased && 2 * self.present_reports() > self.members.len();
+        self.erased |= decides;
+        is_new || decides
     }
 
     fn skip(&mut self, by: usize) -> bool {
@@ -221,6 +244,15 @@ fn apply(chain: &mut Chain, model: &mut Model, id: B256, action: &Action) -> (bo
             let outcome = chain.call(from(chain, by), at, &call);
             (outcome.success, model.skip(by))
         }
+        Action::Erase { by } => {
+            let call = reportErasedCall {
+                id,
+                digest: keccak256("digest"),
+                receiptsHash: B256::ZERO,
+            };
+            let outcome = chain.call(from(chain, by), at, &call);
+            (outcome.success, model.erase(by))
+        }
         Action::Publish { of, step, ahead } => {
             let epoch = model.keys.get(&of).map_or(0, |keys| keys.epoch) + step;
             let valid_from = model.now + ahead;
@@ -257,6 +289,11 @@ fn compare(chain: &Chain, model: &Model, id: B256) {
     let digest = keccak256("digest");
     let seen = chain.view(at, &skipOfCall { id, digest });
     assert_eq!(seen.height != 0, model.skipped);
+    let seen = chain.view(at, &erasureOfCall { id, digest });
+    assert_eq!(seen.height != 0, model.erased);
+    assert_eq!(usize::from(seen.reports), model.present_reports());
+    let version = chain.view(at, &secretVersionCall { id });
+    assert_eq!(version, model.departures);
 }
 
 proptest! {

@@ -2,35 +2,12 @@
 
 use crate::harness::Chain;
 use medina_contracts::artifacts;
+use medina_tests::abi::signature;
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
 
 /// Deployed code above this many bytes belongs into a library.
 const CODE_BYTES_MAX: usize = 22 * 1024;
-
-fn canonical_type(input: &Value) -> String {
-    let name = input["type"].as_str().unwrap();
-    match name.strip_prefix("tuple") {
-        Some(array) => format!("({}){array}", canonical_types(&input["components"])),
-        None => name.to_owned(),
-    }
-}
-
-fn canonical_types(inputs: &Value) -> String {
-    inputs
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(canonical_type)
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-/// `name(types)` of an entry of an ABI.
-pub(crate) fn signature(entry: &Value) -> String {
-    let name = entry["name"].as_str().unwrap();
-    format!("{name}({})", canonical_types(&entry["inputs"]))
-}
 
 /// Functions and events by signature, errors by name, as the specification lists them.
 fn canonical(abi: &Value, kind: &str) -> BTreeSet<String> {

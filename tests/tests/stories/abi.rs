@@ -3,6 +3,7 @@
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use medina_contracts::{ContractAddresses, artifacts};
+use medina_tests::abi::{Changing, changing, list, selector};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -32,47 +33,28 @@ pub(crate) struct Function {
     inputs: Vec<Value>,
 }
 
-/// Every function that is neither a view nor pure, of every contract that lies on chain.
+/// Every function that changes something, of every contract that lies on chain.
 pub(crate) fn functions(contracts: &ContractAddresses) -> Vec<Function> {
     let mut functions = Vec::new();
     for artifact in artifacts::all() {
         let Some(at) = address_of(contracts, artifact.name) else {
             continue;
         };
-        let abi = &parsed(artifact.json)["abi"];
-        for entry in list(abi) {
-            let reads = matches!(entry["stateMutability"].as_str(), Some("view" | "pure"));
-            if entry["type"] != "function" || reads {
-                continue;
-            }
-            let inputs = list(&entry["inputs"]).to_vec();
-            let name = entry["name"].as_str().unwrap();
-            let types: Vec<_> = inputs.iter().map(canonical).collect();
+        for Changing {
+            name,
+            signature,
+            inputs,
+        } in changing(artifact.json)
+        {
             functions.push(Function {
                 name: format!("{}.{name}", artifact.name),
                 at,
-                signature: format!("{name}({})", types.join(",")),
+                signature,
                 inputs,
             });
         }
     }
     functions
-}
-
-/// Names of all errors of all contracts, by selector.
-pub(crate) fn errors() -> BTreeMap<[u8; 4], String> {
-    let mut errors = BTreeMap::new();
-    for artifact in artifacts::all() {
-        for entry in list(&parsed(artifact.json)["abi"]) {
-            if entry["type"] == "error" {
-                let name = entry["name"].as_str().unwrap();
-                let types: Vec<_> = list(&entry["inputs"]).iter().map(canonical).collect();
-                let signature = format!("{name}({})", types.join(","));
-                errors.insert(selector(&signature), name.to_owned());
-            }
-        }
-    }
-    errors
 }
 
 impl Function {
@@ -93,30 +75,6 @@ fn address_of(contracts: &ContractAddresses, artifact: &str) -> Option<Address> 
     let named = contracts.named();
     let found = named.into_iter().find(|(known, _)| *known == name);
     found.map(|(_, at)| at)
-}
-
-fn parsed(json: &str) -> Value {
-    serde_json::from_str(json).unwrap()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn selector(signature: &str) -> [u8; 4] {
-    let hash = keccak256(signature);
-    [hash[0], hash[1], hash[2], hash[3]]
-}
-
-fn canonical(input: &Value) -> String {
-    let name = input["type"].as_str().unwrap();
-    match name.strip_prefix("tuple") {
-        Some(array) => {
-            let parts: Vec<_> = list(&input["components"]).iter().map(canonical).collect();
-            format!("({}){array}", parts.join(","))
-        }
-        None => name.to_owned(),
-    }
 }
 
 /// An encoded value, and whether its length is its own.

@@ -2,7 +2,7 @@
 //! connect; an account without a live id sends a transaction: all refused, with the reason.
 
 use crate::{
-    abi::{Function, Known, errors, functions},
+    abi::{Function, Known, functions},
     town::{AUTHORITY, TOKEN, Town, account, address, hash, number, text},
 };
 use alloy_network::{EthereumWallet, TransactionBuilder as _};
@@ -12,7 +12,10 @@ use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
 use medina_contracts::permissioning::Permissioning;
 use medina_sdk::wallet::TEST_MNEMONIC;
-use medina_tests::processes::eventually;
+use medina_tests::{
+    abi::{NOT_YOURS, errors},
+    processes::eventually,
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,30 +55,6 @@ const EVERYBODYS: [(&str, &str); 9] = [
         "TrustAndReputation.refreshAdaptive",
         "only the caller's own trust",
     ),
-];
-
-/// The words by which contracts say that it is not one's own to do.
-const NOT_YOURS: [&str; 20] = [
-    "AccessManagedUnauthorized",
-    "AccessManagerUnauthorizedAccount",
-    "NotAdmin",
-    "NotAllowed",
-    "NotAssignee",
-    "NotBuyer",
-    "NotCertifier",
-    "NotDelegate",
-    "NotHolder",
-    "NotInvited",
-    "NotJudge",
-    "NotMember",
-    "NotOwner",
-    "NotParty",
-    "NotPermitted",
-    "NotRecipient",
-    "NotSeller",
-    "NotSite",
-    "NotSource",
-    "OnlyModule",
 ];
 
 fn provider(town: &Town, index: u32) -> DynProvider {

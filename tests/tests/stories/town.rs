@@ -8,12 +8,14 @@ use medina_sdk::{
     client::MarketClient,
     wallet::{Account, Mnemonic, TEST_MNEMONIC},
 };
-use medina_tests::processes::{NetworkOfProcesses, eventually, free_ports, medina_binary};
+use medina_tests::{
+    processes::{NetworkOfProcesses, eventually, free_ports, medina_binary},
+    terminal::Beside,
+};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::Command,
 };
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
@@ -31,20 +33,6 @@ pub(crate) const AUTHORITY: u32 = 0;
 
 /// Two networks at a time are more than small machines carry.
 static TURN: Mutex<()> = Mutex::const_new(());
-
-/// A program that runs beside the story and ends with it.
-pub(crate) struct Beside {
-    child: Child,
-    _output: BufReader<ChildStdout>,
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 enum Chain {
     Dev {
@@ -306,46 +294,9 @@ pub(crate) fn quantity(value: &Value) -> u64 {
 }
 
 fn beside(folder: &Path, line: &str, ready: &str) -> Beside {
-    let mut child = command(folder, line)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    while !said.contains(ready) {
-        assert_ne!(
-            output.read_line(&mut said).unwrap(),
-            0,
-            "{line} ended: {said}"
-        );
-    }
-    Beside {
-        child,
-        _output: output,
-    }
+    Beside::start(medina_binary(), folder, line, ready)
 }
 
 fn command(folder: &Path, line: &str) -> Command {
-    let mut command = Command::new(medina_binary());
-    command
-        .args(words(line))
-        .current_dir(folder)
-        .env("MEDINA_MNEMONIC", TEST_MNEMONIC)
-        .env("MEDINA_LOG", "warn")
-        .env("MEDINA_DOCUMENT_KEY", folder.join("document.key"))
-        .stdin(Stdio::null());
-    command
-}
-
-/// A line's words; what stands in double quotes is one.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (index, part) in line.split('"').enumerate() {
-        if index % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
-        }
-    }
-    words
+    medina_tests::terminal::command(medina_binary(), folder, line)
 }

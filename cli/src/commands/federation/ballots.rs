@@ -49,6 +49,7 @@ pub(crate) struct RenameArgs {
     /// The federation: id or name
     federation: String,
     /// The new name; only its hash is stored, and the id stays
+    #[arg(value_parser = values::name)]
     name: String,
     #[command(flatten)]
     sender: SenderArgs,

@@ -5,6 +5,7 @@ mod reports;
 
 use crate::{
     args::RpcArgs,
+    commands::sensor::Kind,
     errors::{Failure, Outcome},
     ids::{self, Thing},
     output::Output,
@@ -15,7 +16,8 @@ use crate::{
 use alloy_primitives::{B256, keccak256};
 use clap::{Args, Subcommand};
 use medina_sdk::client::{
-    Constraint, FederationRecord, FederationTerms, MarketClient, MembershipRecord,
+    Constraint, FederationRecord, FederationTerms, MarketClient, MembershipRecord, ResourceType,
+    WishRecord,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +73,7 @@ pub(crate) enum FederationCommand {
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// Name; its hash is the federation's id and all that is stored
-    #[arg(long)]
+    #[arg(long, value_parser = values::name)]
     name: String,
     /// Organisation to invite: id, name, or an account of it; may be repeated
     #[arg(long, value_name = "ORG")]
@@ -137,8 +139,11 @@ pub(crate) struct SubscribeArgs {
     /// The federation: id or name
     federation: String,
     /// What is observed; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
     property: Vec<String>,
+    /// What kind of thing; may be repeated
+    #[arg(long, value_enum)]
+    kind: Vec<Kind>,
     /// Around which place, as LATITUDE,LONGITUDE
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     near: Option<String>,
@@ -396,8 +401,23 @@ async fn show_one(args: &ShowArgs, output: Output) -> Outcome {
     let members = client.memberships(fed).await?;
     facts["organisations"] = json!(members.iter().map(member).collect::<Vec<_>>());
     facts["shares"] = json!(client.shares(fed).await?);
+    let wish = |found: &WishRecord| {
+        json!({
+            "org": found.org, "kinds": kinds_of(found.types), "properties": found.topics,
+            "cells": found.cells,
+        })
+    };
+    let wishes = client.federation_wishes(fed).await?;
+    facts["lookedFor"] = json!(wishes.iter().map(wish).collect::<Vec<_>>());
     show::facts(output, &facts);
     Ok(())
+}
+
+/// Kinds of resources of a mask, in words.
+fn kinds_of(types: u8) -> Vec<String> {
+    let named = (0_u8..8).filter(|bit| types & (1 << bit) != 0);
+    let word = |bit| values::word(&ResourceType::try_from(bit).map_err(|_| bit));
+    named.map(word).collect()
 }
 
 async fn subscribe(args: &SubscribeArgs, output: Output) -> Outcome {
@@ -414,10 +434,17 @@ async fn subscribe(args: &SubscribeArgs, output: Output) -> Outcome {
         }
         None => Vec::new(),
     };
+    let kinds = args
+        .kind
+        .iter()
+        .map(|kind| 1 << u8::from(ResourceType::from(*kind)));
+    let types = kinds.fold(0, |types: u8, bit: u8| types | bit);
     let receipt = client
-        .subscribe_federation(fed, 0, topics, cells.clone())
+        .subscribe_federation(fed, types, topics, cells.clone())
         .await?;
-    let facts = json!({ "federation": fed, "properties": args.property, "cells": cells });
+    let facts = json!({
+        "federation": fed, "kinds": kinds_of(types), "properties": args.property, "cells": cells,
+    });
     show::sent(output, facts, &receipt);
     Ok(())
 }

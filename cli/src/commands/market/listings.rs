@@ -7,7 +7,7 @@ use crate::{
     ids::{self, Thing},
     output::Output,
     show,
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs, connect},
     values,
 };
 use alloy_primitives::B256;
@@ -71,10 +71,11 @@ pub(crate) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct IncomeArgs {
-    /// The organisation: id, name, or an account of it
+    /// The organisation: `me`, id, name, or an account of it
+    #[arg(default_value = "me")]
     org: String,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 async fn changed(client: &MarketClient, id: u64, receipt: &Receipt, output: Output) -> Outcome {
@@ -139,8 +140,8 @@ pub(super) async fn show_one(args: &ShowArgs, output: Output) -> Outcome {
 }
 
 pub(super) async fn income(args: &IncomeArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
-    let org = ids::find(&client, Thing::Org, &args.org).await?;
+    let client = args.viewer.connect().await?;
+    let org = ids::find(&client, Thing::Org, &args.viewer.meant(&args.org)?).await?;
     let income = client.income(org).await?;
     let rows: Vec<_> = income
         .listings

@@ -10,7 +10,7 @@ use crate::{
     errors::{Failure, Outcome},
     ids::{self, Thing},
     output::{Output, number, pairs, table},
-    signer::{SenderArgs, connect},
+    signer::{SenderArgs, ViewerArgs, connect},
     values,
 };
 use alloy_primitives::{Address, B256, U256};
@@ -105,13 +105,13 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "TEXT|@FILE|HASH", value_parser = values::hashed)]
     compute: Option<B256>,
     /// What is observed; buyers search for it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
     property: String,
     /// Price in tokens; 0 is free
     #[arg(long, value_name = "TOKENS", value_parser = values::tokens)]
     price: u128,
-    /// What the price is for: `unit` for every reading received, or a time such as 30d for a
-    /// subscription [default: once for all]
+    /// What the price is for: `unit` for every reading received, or a time such as 30d or month for
+    /// a subscription [default: once for all]
     #[arg(long, value_name = "unit|TIME", value_parser = per)]
     per: Option<Per>,
     /// How long the buyer may read, such as 30d [default: without end; by the unit 365d]
@@ -157,7 +157,8 @@ enum Per {
 
 fn per(text: &str) -> Result<Per, String> {
     match text {
-        "unit" => Ok(Per::Unit),
+        "unit" | "reading" => Ok(Per::Unit),
+        "hour" | "day" | "week" | "month" | "year" => per(&format!("1 {text}")),
         time => match values::duration(time)? {
             0 => Err("a period has a length".to_owned()),
             seconds => Ok(Per::Period(seconds)),
@@ -168,13 +169,13 @@ fn per(text: &str) -> Result<Per, String> {
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
     /// What is observed
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
     property: Option<String>,
     /// Around this place, as LATITUDE,LONGITUDE
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     near: Option<String>,
     /// How far around it, in kilometres
-    #[arg(long, value_name = "KM", default_value_t = 10.0, requires = "near")]
+    #[arg(long, value_name = "KM", value_parser = values::kilometres, default_value_t = 10.0, requires = "near")]
     within: f64,
     /// What is sold
     #[arg(long, value_enum)]
@@ -292,16 +293,12 @@ pub(crate) struct RateArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["account", "listing"])]
 pub(crate) struct OrdersArgs {
-    /// Orders this account pays for or reads by
-    #[arg(long, value_name = "ADDRESS")]
-    account: Option<Address>,
-    /// Orders of this listing
+    /// Orders of this listing [default: those that --account pays for or reads by]
     #[arg(long, value_name = "NUMBER")]
     listing: Option<u64>,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -315,10 +312,10 @@ pub(crate) struct WithdrawArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BalanceArgs {
-    /// The account
-    address: Address,
+    /// The account [default: the one that would sign]
+    address: Option<Address>,
     #[command(flatten)]
-    rpc: RpcArgs,
+    viewer: ViewerArgs,
 }
 
 pub(crate) async fn run(command: MarketCommand, output: Output) -> Outcome {
@@ -644,11 +641,10 @@ async fn rate(args: RateArgs, output: Output) -> Outcome {
 }
 
 async fn orders(args: OrdersArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
-    let orders = match (args.account, args.listing) {
-        (Some(account), _) => client.orders_of(account).await?,
-        (None, Some(listing)) => client.orders_for(listing).await?,
-        (None, None) => return Err(Failure::new("whose orders? Give --account or --listing")),
+    let client = args.viewer.connect().await?;
+    let orders = match args.listing {
+        Some(listing) => client.orders_for(listing).await?,
+        None => client.orders_of(args.viewer.address_or(None)?).await?,
     };
     let value: Vec<_> = orders.iter().map(values::order_json).collect();
     output.result(&value, || orders_table(&orders));
@@ -678,6 +674,10 @@ async fn withdraw(args: WithdrawArgs, output: Output) -> Outcome {
     let owner = client.account()?.address();
     let to = args.to.unwrap_or(owner);
     let amount = client.credits(owner).await?;
+    if amount == 0 {
+        return Err(Failure::new(format!("the market owes {owner} nothing"))
+            .hint("a seller is credited when an order is confirmed or claimed (`medina market orders`)"));
+    }
     let receipt = client.withdraw(to).await?;
     let balance = client.balance(to).await?;
     let value = json!({
@@ -698,10 +698,12 @@ async fn withdraw(args: WithdrawArgs, output: Output) -> Outcome {
 }
 
 async fn balance(args: BalanceArgs, output: Output) -> Outcome {
-    let client = connect(&args.rpc.rpc).await?;
-    let tokens = client.balance(args.address).await?;
-    let credit = client.credits(args.address).await?;
-    let value: Value = json!({ "address": args.address, "tokens": tokens.to_string(), "credit": credit.to_string() });
+    let client = args.viewer.connect().await?;
+    let address = args.viewer.address_or(args.address)?;
+    let tokens = client.balance(address).await?;
+    let credit = client.credits(address).await?;
+    let value: Value =
+        json!({ "address": address, "tokens": tokens.to_string(), "credit": credit.to_string() });
     output.result(&value, || {
         pairs([
             ("tokens", values::money(tokens)),

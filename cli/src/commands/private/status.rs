@@ -50,6 +50,18 @@ async fn status_facts(client: &PrivateClient, status: &GroupStatus) -> Outcome<V
     });
     if let Some(digest) = status.waiting_for {
         facts["waitingFor"] = json!(digest);
+        facts["sentBy"] = json!(
+            status
+                .sent_by_org
+                .map_or_else(|| json!(status.sent_by), |org| json!(org))
+        );
+    }
+    if let Some(reason) = &status.reason {
+        facts["reason"] = json!(reason);
+    }
+    if !status.disputed_by.is_empty() {
+        let members = status.disputed_by.iter().map(|one| json!(one.org));
+        facts["disputedBy"] = members.collect();
     }
     if let Some(halt) = &status.halt {
         facts["stoppedBy"] = json!(halt.member);

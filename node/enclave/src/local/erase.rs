@@ -5,7 +5,8 @@
 //! 1. new key of the bucket on the disk
 //! 2. one batch: rows moved, the payload's rows gone, tombstone, "the bucket uses the new key"
 //! 3. old key destroyed: the payload is forgotten
-//! 4. ciphertext removed, files swept
+//! 4. ciphertext removed
+//! 5. files swept
 //! ```
 //! A stop after 2 is completed at the next start, one before 2 undone.
 
@@ -78,6 +79,7 @@ impl LocalEnclave {
         self.remove_ciphertext(&tombstone, handle.as_ref())?;
         drop(locks);
         self.sweep(digest, handle.as_ref())?;
+        self.note_swept(digest)?;
         Ok(tombstone)
     }
 
@@ -94,7 +96,7 @@ impl LocalEnclave {
 
     /// Steps 1 to 3. The buckets get new keys also if no key is held now: one may have been held
     /// once and lie in an old file.
-    fn destroy_keys(
+    pub(super) fn destroy_keys(
         &self,
         buckets: &[u16],
         tombstone: &Tombstone,
@@ -113,13 +115,15 @@ impl LocalEnclave {
             rotations.push(rotation);
         }
         batch.put_encoded(KeyTable::Tombstones, &tombstone.digest.0, tombstone);
+        let handle = handle.map_or([].as_slice(), |handle| &handle.0);
+        batch.put(KeyTable::Unswept, &tombstone.digest.0, handle);
         batch.write()?;
         let mut rotations = rotations.into_iter();
         rotations.try_for_each(|rotation| self.key_encryption.finish(rotation))
     }
 
     /// Moves a bucket's rows of a table to its new key, and drops those of one payload.
-    fn move_rows(
+    pub(super) fn move_rows(
         &self,
         rotation: &Rotation,
         table: KeyTable,
@@ -142,7 +146,7 @@ impl LocalEnclave {
         Ok(())
     }
 
-    fn remove_ciphertext(
+    pub(super) fn remove_ciphertext(
         &self,
         tombstone: &Tombstone,
         handle: Option<&RawHandle>,
@@ -168,8 +172,32 @@ impl LocalEnclave {
         Ok(())
     }
 
-    /// Removes ciphertexts of payloads whose keys were destroyed before a sudden stop.
+    fn note_swept(&self, digest: &Digest) -> Result<(), EnclaveError> {
+        let mut batch = self.keys.batch();
+        batch.delete(KeyTable::Unswept, &digest.0);
+        batch.write()
+    }
+
+    /// Ends what a sudden stop left of erasures: ciphertexts whose keys were destroyed, files that
+    /// were not rewritten.
     pub(super) fn finish_erasures(&self) -> Result<(), EnclaveError> {
+        self.remove_lost_ciphertexts()?;
+        for row in self.keys.with_prefix(KeyTable::Unswept, &[]) {
+            let (digest, handle) = row?;
+            let short = || EnclaveError::Store("a row of unswept has a short key".into());
+            let digest = Digest(*digest.first_chunk().ok_or_else(short)?);
+            let handle = <[u8; 64]>::try_from(&*handle).ok().map(RawHandle);
+            if let Some(tombstone) = self.tombstone(&digest)? {
+                self.remove_ciphertext(&tombstone, handle.as_ref())?;
+            }
+            self.sweep(&digest, handle.as_ref())?;
+            self.note_swept(&digest)?;
+        }
+        Ok(())
+    }
+
+    /// Of erasures that left no note of what is to be swept.
+    fn remove_lost_ciphertexts(&self) -> Result<(), EnclaveError> {
         for row in self.keys.with_prefix(KeyTable::Tombstones, &[]) {
             let (digest, _) = row?;
             if self.payloads.has(PayloadTable::Tombstones, &digest)? {

@@ -1,4 +1,7 @@
 //! Secrets of groups: in memory while the enclave runs, encrypted in the store.
+//!
+//! A tag is bound to the group and to the secret's version, not to the secret alone: who gives one
+//! group's secret away as another's, or an old one as new, makes no marker change its group.
 
 use super::{LocalEnclave, check_caller};
 use crate::hpke::{self, Context, Sealed};
@@ -18,6 +21,7 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 
 const ID_DOMAIN: &[u8] = b"medina.private.group-secret-id.v1";
+const TAG_DOMAIN: &[u8] = b"medina.private.marker-tag.v1";
 
 /// The secrets held, by group, version and id.
 pub(super) struct GroupSecrets {
@@ -50,24 +54,28 @@ impl GroupSecrets {
         // The newest version; of twins the smaller, so that all members come to use one.
         of_group
             .min_by_key(|(info, _)| (std::cmp::Reverse(info.version), info.id))
-            .map(|(_, secret)| tag_of(secret, digest))
+            .map(|(info, secret)| tag_of(info, secret, digest))
             .ok_or(EnclaveError::NoGroupSecret(*group))
     }
 
-    pub(super) fn group_of(&self, digest: &Digest, tag: &Tag) -> Option<GroupId> {
+    pub(super) fn secret_of(&self, digest: &Digest, tag: &Tag) -> Option<GroupSecretInfo> {
         let held = self.held.read();
         let mut found = held
             .iter()
-            .filter(|(_, secret)| mac(secret, digest).verify_slice(&tag.0).is_ok());
-        found.next().map(|(info, _)| info.group)
+            .filter(|(info, secret)| mac(info, secret, digest).verify_slice(&tag.0).is_ok());
+        found.next().map(|(info, _)| *info)
     }
 
+    /// The secrets of a group, those in use first.
     fn of_group(&self, group: &GroupId) -> Vec<(GroupSecretInfo, Secret)> {
         let held = self.held.read();
-        held.iter()
+        let mut secrets: Vec<_> = held
+            .iter()
             .filter(|(info, _)| info.group == *group)
             .map(|(info, secret)| (*info, secret.clone()))
-            .collect()
+            .collect();
+        secrets.sort_by_key(|(info, _)| (std::cmp::Reverse(info.version), info.id));
+        secrets
     }
 }
 
@@ -157,11 +165,12 @@ impl LocalEnclave {
         version: u32,
         secret: Secret,
     ) -> Result<GroupSecretInfo, EnclaveError> {
-        let count = held.keys().filter(|info| info.group == *group).count();
+        let of_version = |info: &&GroupSecretInfo| info.group == *group && info.version == version;
+        let count = held.keys().filter(of_version).count();
         if count >= limits::GROUP_SECRETS_MAX {
             let max = limits::GROUP_SECRETS_MAX;
             return Err(EnclaveError::too_large(
-                "secrets of a group",
+                "secrets of one version of a group",
                 count + 1,
                 max,
             ));
@@ -213,12 +222,15 @@ fn parse_row(row: &[u8]) -> Result<GroupSecretInfo, EnclaveError> {
     parse().ok_or_else(|| EnclaveError::Store("a row of group_secrets has a bad key".into()))
 }
 
-fn mac(secret: &Secret, digest: &Digest) -> Hmac<Sha256> {
+fn mac(info: &GroupSecretInfo, secret: &Secret, digest: &Digest) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose()).expect("HMAC takes any key");
+    mac.update(TAG_DOMAIN);
+    mac.update(&info.group.0);
+    mac.update(&info.version.to_be_bytes());
     mac.update(&digest.0);
     mac
 }
 
-fn tag_of(secret: &Secret, digest: &Digest) -> Tag {
-    Tag(mac(secret, digest).finalize().into_bytes().into())
+fn tag_of(info: &GroupSecretInfo, secret: &Secret, digest: &Digest) -> Tag {
+    Tag(mac(info, secret, digest).finalize().into_bytes().into())
 }

@@ -18,6 +18,7 @@ mod group_secrets;
 mod parties;
 mod payloads;
 mod raw;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -76,6 +77,8 @@ pub struct LocalEnclave {
     buckets: Vec<RwLock<()>>,
     /// One at a time: a handle names one envelope.
     sealing_raw: Mutex<()>,
+    /// When what was dropped was last looked for.
+    upkeep_at_s: Mutex<Option<u64>>,
 }
 
 impl LocalEnclave {
@@ -101,6 +104,7 @@ impl LocalEnclave {
             audit: AuditLog::open(&config.folder.join("audit.log"))?,
             buckets: (0..BUCKETS).map(|_| RwLock::new(())).collect(),
             sealing_raw: Mutex::new(()),
+            upkeep_at_s: Mutex::default(),
             config,
             payloads,
             keys,
@@ -238,6 +242,7 @@ impl Enclave for LocalEnclave {
         for (party, epoch) in outdated {
             self.destroy_epochs_before(caller, &party, epoch)?;
         }
+        self.upkeep(caller)?;
         Ok(new)
     }
 
@@ -316,6 +321,10 @@ impl Enclave for LocalEnclave {
         self.rewrap_payload(caller, digest, by, recipients)
     }
 
+    fn discard(&self, caller: &Caller, digest: &Digest) -> Result<(), EnclaveError> {
+        self.discard_payload(caller, digest)
+    }
+
     fn erase(
         &self,
         caller: &Caller,
@@ -369,8 +378,12 @@ impl Enclave for LocalEnclave {
         self.group_secrets.tag(group, digest)
     }
 
-    fn group_of(&self, digest: &Digest, tag: &Tag) -> Result<Option<GroupId>, EnclaveError> {
-        Ok(self.group_secrets.group_of(digest, tag))
+    fn secret_of(
+        &self,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<Option<GroupSecretInfo>, EnclaveError> {
+        Ok(self.group_secrets.secret_of(digest, tag))
     }
 
     fn store_raw(

@@ -1,6 +1,6 @@
 //! Payloads: sealed here or taken in, opened for their parties, wrapped for others.
 
-use super::{LocalEnclave, check_caller, check_size};
+use super::{LocalEnclave, check_caller, check_size, stale};
 use crate::key_encryption::BUCKETS;
 use crate::sealing::{self, Signer};
 use crate::secret::Secret;
@@ -205,6 +205,30 @@ impl LocalEnclave {
             }),
             _ => PayloadStatus::Missing,
         })
+    }
+
+    /// Drops a payload's keys, then its ciphertext; a stop between leaves one that is not here.
+    pub(super) fn discard_payload(
+        &self,
+        caller: &Caller,
+        digest: &Digest,
+    ) -> Result<(), EnclaveError> {
+        check_caller(caller)?;
+        let _locks = self.read_buckets(digest, None);
+        if self.tombstone(digest)?.is_some() || self.stored_envelope(digest)?.is_none() {
+            return Ok(());
+        }
+        self.audit.append(caller, AuditAction::Erase, *digest)?;
+        let mut batch = self.keys.batch();
+        for row in self.keys.with_prefix(KeyTable::Payloads, &digest.0) {
+            let (row, _) = row?;
+            batch.delete(KeyTable::Payloads, &row);
+        }
+        stale::mark(&mut batch, bucket_of(&digest.0));
+        batch.write()?;
+        let mut batch = self.payloads.batch();
+        batch.delete(PayloadTable::Envelopes, &digest.0);
+        batch.write()
     }
 
     /// The envelope without wraps, and its key for a party that has one.

@@ -1,9 +1,10 @@
 //! Payloads that a client of Tessera's interface stores first and sends later, by their handle.
+//! One that is not sent within a day is dropped: no other row would ever have it forgotten.
 
 use super::payloads::{bucket_of, key_row};
-use super::{LocalEnclave, check_caller, check_size};
+use super::{LocalEnclave, check_caller, check_size, stale};
 use crate::sealing::RawPayload;
-use crate::store::{KeyTable, PayloadTable, StoredRaw};
+use crate::store::{KeyTable, PayloadTable, StoredRaw, decode};
 use crate::{
     AuditAction, Caller, Digest, EnclaveError, Envelope, PartyId, PayloadStatus, RawHandle,
     RecipientKey, Terms, limits,
@@ -123,10 +124,35 @@ impl LocalEnclave {
     fn remove_raw(&self, handle: &RawHandle, from: &PartyId) -> Result<(), EnclaveError> {
         let mut batch = self.keys.batch();
         batch.delete(KeyTable::Raw, &key_row(&handle.0, from));
+        stale::mark(&mut batch, bucket_of(&handle.0));
         batch.write()?;
         let mut batch = self.payloads.batch();
         batch.delete(PayloadTable::Raw, &handle.0);
         batch.write()
+    }
+
+    /// Drops what was stored longer ago than [`limits::RAW_S`] and not sent.
+    pub(super) fn drop_old_raws(&self, caller: &Caller) -> Result<(), EnclaveError> {
+        let is_old =
+            |stored: &StoredRaw| stored.stored_at_s.saturating_add(limits::RAW_S) <= caller.now_s;
+        let mut old = Vec::new();
+        for row in self.payloads.with_prefix(PayloadTable::Raw, &[]) {
+            let (handle, stored) = row?;
+            let stored: StoredRaw = decode("raw", &stored)?;
+            let handle = RawHandle(<[u8; 64]>::try_from(&*handle).map_err(|_| {
+                EnclaveError::Store("a row of raw has a key that is no handle".into())
+            })?);
+            if is_old(&stored) {
+                old.push((handle, stored.from));
+            }
+        }
+        let _one_at_a_time = self.sealing_raw.lock();
+        for (handle, from) in old {
+            self.audit
+                .append(caller, AuditAction::Erase, audited(&handle))?;
+            self.remove_raw(&handle, &from)?;
+        }
+        Ok(())
     }
 
     /// The envelope of a handle, if it is here or was forgotten.

@@ -167,6 +167,117 @@ fn stop_between_the_batch_and_the_rest_is_completed_at_the_next_start() {
     assert_eq!(key_files::names(&buckets).unwrap().len(), 1);
 }
 
+/// Where a process may end in the middle of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    NewKey,
+    KeysDestroyed,
+    CiphertextRemoved,
+}
+
+#[test]
+fn erasure_that_was_stopped_anywhere_ends_at_the_next_start_or_when_it_is_repeated() {
+    for stop in [Stop::NewKey, Stop::KeysDestroyed, Stop::CiphertextRemoved] {
+        let fixture = Fixture::new();
+        let (digest, kept) = (fixture.seal(b"payload"), fixture.seal(b"keep me"));
+        let wrapped = fixture.wrapped(&digest);
+        let ciphertext = fixture.enclave.stored_envelope(&digest).unwrap();
+        let ciphertext = ciphertext.unwrap().ciphertext;
+        let bucket = bucket_of(&digest.0);
+        let tombstone = Tombstone {
+            digest,
+            by: fixture.party,
+            reason: String::new(),
+            actor: "tests".into(),
+            erased_at_s: 1,
+            was_held: true,
+        };
+        let enclave = &fixture.enclave;
+        if stop == Stop::NewKey {
+            enclave.key_encryption.begin(bucket).unwrap();
+        } else {
+            enclave.destroy_keys(&[bucket], &tombstone, None).unwrap();
+        }
+        if stop == Stop::CiphertextRemoved {
+            enclave.remove_ciphertext(&tombstone, None).unwrap();
+            assert!(!files_with(fixture.folder.path(), &ciphertext).is_empty());
+        }
+        let Fixture {
+            folder,
+            enclave,
+            party,
+        } = fixture;
+        drop(enclave);
+
+        let fixture = Fixture {
+            enclave: Fixture::open(&folder),
+            folder,
+            party,
+        };
+        if stop == Stop::NewKey {
+            // Nothing had happened; the order is repeated.
+            assert!(fixture.key(&digest, &wrapped).is_ok());
+            let repeated = fixture.enclave.erase(&caller(), &digest, &party, "");
+            assert!(repeated.unwrap().was_held);
+        }
+        let status = fixture.enclave.status(&digest).unwrap();
+        assert!(matches!(status, PayloadStatus::Erased(_)), "{stop:?}");
+        assert!(fixture.key(&digest, &wrapped).is_err(), "{stop:?}");
+        for needle in [&ciphertext, &wrapped] {
+            let left = files_with(fixture.folder.path(), needle);
+            assert_eq!(left, Vec::<PathBuf>::new(), "{stop:?}");
+        }
+        let opened = fixture.enclave.open(&caller(), &kept, &party).unwrap();
+        assert_eq!(opened.as_slice(), b"keep me");
+    }
+}
+
+#[test]
+fn stored_payload_that_is_not_sent_goes_after_a_day_with_its_key() {
+    let fixture = Fixture::new();
+    let at = |now_s| Caller { now_s, ..caller() };
+    let stored_at_s = caller().now_s;
+    let enclave = &fixture.enclave;
+    let handle = enclave
+        .store_raw(&caller(), b"never sent", &fixture.party)
+        .unwrap();
+    let row = key_row(&handle.0, &fixture.party);
+    let wrapped = enclave.keys.get(KeyTable::Raw, &row).unwrap().unwrap();
+    let bucket = bucket_of(&handle.0);
+    let day = limits::RAW_S;
+    enclave.keep_time(&at(stored_at_s + day - 1)).unwrap();
+    assert!(enclave.open_raw(&caller(), &handle, &fixture.party).is_ok());
+    // The next look is an hour later.
+    enclave.keep_time(&at(stored_at_s + 2 * day)).unwrap();
+    let refused = enclave.open_raw(&caller(), &handle, &fixture.party);
+    assert_eq!(refused.err(), Some(EnclaveError::UnknownHandle(handle)));
+    let unwrapped = enclave.key_encryption.unwrap(bucket, &row, &wrapped);
+    assert!(unwrapped.is_err(), "an old copy of the row opens no more");
+    assert_eq!(
+        files_with(fixture.folder.path(), &wrapped),
+        Vec::<PathBuf>::new()
+    );
+}
+
+#[test]
+fn dropped_payload_is_unreadable_within_an_hour_and_what_is_kept_is_not() {
+    let fixture = Fixture::new();
+    let (digest, kept) = (fixture.seal(b"nobody names it"), fixture.seal(b"keep me"));
+    let wrapped = fixture.wrapped(&digest);
+    let enclave = &fixture.enclave;
+    enclave.discard(&caller(), &digest).unwrap();
+    enclave.keep_time(&caller()).unwrap();
+    assert!(fixture.key(&digest, &wrapped).is_err());
+    assert_eq!(
+        files_with(fixture.folder.path(), &wrapped),
+        Vec::<PathBuf>::new()
+    );
+    let opened = enclave.open(&caller(), &kept, &fixture.party).unwrap();
+    assert_eq!(opened.as_slice(), b"keep me");
+    let stale = enclave.keys.with_prefix(KeyTable::Stale, &[]).count();
+    assert_eq!(stale, 0);
+}
+
 #[test]
 fn ciphertext_without_a_key_is_not_believed_to_be_here() {
     let fixture = Fixture::new();

@@ -1,50 +1,64 @@
-//! The node's side of the socket.
+//! The node's side of the connection.
 
-use super::wire::{self, Answer, HELLO, Plain, Reply, Request};
-use super::{check_peer, pause};
+use super::dial::{self, Failure};
+use super::link::Link;
+use super::pause;
+use super::tls::{self, TlsKey};
+use super::wire::{self, Answer, Plain, Reply, Request};
 use crate::limits::{CALL_TIME_MAX, IDLE_CONNECTIONS_MAX, PATIENCE};
 use crate::{
-    Accepted, AuditEntry, AuditHead, Caller, Certificate, Digest, Enclave, EnclaveError, Envelope,
-    EpochKey, ErasureReceipt, GroupId, GroupSecretInfo, Party, PartyId, PayloadStatus, RawHandle,
-    RecipientKey, SealedSecret, SignDomain, Tag, Terms, Tombstone,
+    Accepted, AuditEntry, AuditHead, Caller, Certificate, Digest, Enclave, EnclaveAddress,
+    EnclaveError, Envelope, EpochKey, ErasureReceipt, GroupId, GroupSecretInfo, Party, PartyId,
+    PayloadStatus, RawHandle, RecipientKey, SealedSecret, SignDomain, Tag, Terms, Tombstone,
 };
-use medina_types::NodeSignature;
+use medina_types::{NodePublicKey, NodeSignature};
 use parking_lot::Mutex;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use rustls::ClientConfig;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Asks an enclave in another process of this machine.
+/// Asks an enclave in another process.
 ///
 /// Connections are made when they are needed and kept for the next call. A call that finds no
 /// enclave looks for it for a few seconds, then fails with [`EnclaveError::Unreachable`].
 pub struct RemoteEnclave {
-    socket: PathBuf,
+    address: EnclaveAddress,
+    /// How the enclave at a TLS address is known.
+    tls: Option<Arc<ClientConfig>>,
     patience: Duration,
-    idle: Mutex<Vec<UnixStream>>,
-}
-
-/// How an attempt ended without an answer.
-enum Failure {
-    /// The enclave never got the whole request.
-    NotSent(io::Error),
-    /// The enclave may have done what was asked.
-    Lost(io::Error),
-    /// It will not be better the next time.
-    Refused(String),
+    idle: Mutex<Vec<Link>>,
 }
 
 impl RemoteEnclave {
-    /// An enclave behind a socket, which need not be there yet.
+    /// An enclave behind a socket of this machine, which need not be there yet.
     #[must_use]
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
-            socket: socket.into(),
+            address: EnclaveAddress::Unix(socket.into()),
+            tls: None,
             patience: PATIENCE,
             idle: Mutex::default(),
         }
+    }
+
+    /// An enclave at `HOST:PORT` that proves the key `peer`, and to which `key` is proved.
+    ///
+    /// # Errors
+    /// [`EnclaveError::BadRequest`] where TLS cannot be set up.
+    pub fn over_tls(
+        place: impl Into<String>,
+        key: &TlsKey,
+        peer: NodePublicKey,
+    ) -> Result<Self, EnclaveError> {
+        Ok(Self {
+            address: EnclaveAddress::Tls(place.into()),
+            tls: Some(tls::client(key, peer)?),
+            patience: PATIENCE,
+            idle: Mutex::default(),
+        })
     }
 
     /// The same with another time for which a call looks for the enclave.
@@ -55,8 +69,8 @@ impl RemoteEnclave {
 
     /// Where the enclave is.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn address(&self) -> &EnclaveAddress {
+        &self.address
     }
 
     fn call<T>(
@@ -91,44 +105,36 @@ impl RemoteEnclave {
     }
 
     fn attempt(&self, frame: &[u8]) -> Result<Reply, Failure> {
-        let idle = self.idle.lock().pop();
-        let mut stream = match idle {
-            Some(stream) => stream,
-            None => self.connect()?,
+        let mut link = match self.take_idle() {
+            Some(link) => link,
+            None => dial::connect(&self.address, self.tls.as_ref())?,
         };
-        stream.write_all(frame).map_err(Failure::NotSent)?;
-        let reply = wire::read(&mut stream)
+        link.within(Some(CALL_TIME_MAX)).map_err(Failure::NotSent)?;
+        link.send(frame).map_err(Failure::NotSent)?;
+        let reply = wire::read(&mut link)
             .and_then(|reply| reply.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
             .map_err(Failure::Lost)?;
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_CONNECTIONS_MAX {
-            idle.push(stream);
+            idle.push(link);
         }
         Ok(reply)
     }
 
-    fn connect(&self) -> Result<UnixStream, Failure> {
-        let mut stream = UnixStream::connect(&self.socket).map_err(Failure::NotSent)?;
-        check_peer(&stream).map_err(Failure::Refused)?;
-        let mut greet = || {
-            stream.set_read_timeout(Some(CALL_TIME_MAX))?;
-            stream.set_write_timeout(Some(CALL_TIME_MAX))?;
-            stream.write_all(&HELLO)?;
-            let mut hello = [0; HELLO.len()];
-            stream.read_exact(&mut hello)?;
-            Ok(hello)
-        };
-        let hello = greet().map_err(Failure::NotSent)?;
-        if hello != HELLO {
-            let reason = "it speaks another version; use the same program for both";
-            return Err(Failure::Refused(reason.into()));
+    /// A connection that is still open. One whose other side has ended would take a request, and
+    /// only then say that nobody answers: not everything may be asked twice.
+    fn take_idle(&self) -> Option<Link> {
+        loop {
+            let mut link = self.idle.lock().pop()?;
+            if link.is_quiet() {
+                return Some(link);
+            }
         }
-        Ok(stream)
     }
 
     fn unreachable(&self, reason: &str) -> EnclaveError {
         EnclaveError::Unreachable {
-            socket: self.socket.display().to_string(),
+            socket: self.address.to_string(),
             reason: reason.into(),
         }
     }
@@ -261,6 +267,10 @@ impl Enclave for RemoteEnclave {
         ask!(self, request, Envelope)
     }
 
+    fn discard(&self, caller: &Caller, digest: &Digest) -> Result<(), EnclaveError> {
+        self.call(&Request::Discard(caller.clone(), *digest), done)
+    }
+
     fn erase(
         &self,
         caller: &Caller,
@@ -319,8 +329,12 @@ impl Enclave for RemoteEnclave {
         ask!(self, Request::Tag(*group, *digest), Tag)
     }
 
-    fn group_of(&self, digest: &Digest, tag: &Tag) -> Result<Option<GroupId>, EnclaveError> {
-        ask!(self, Request::GroupOf(*digest, *tag), Group)
+    fn secret_of(
+        &self,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<Option<GroupSecretInfo>, EnclaveError> {
+        ask!(self, Request::SecretOf(*digest, *tag), SecretOf)
     }
 
     fn store_raw(

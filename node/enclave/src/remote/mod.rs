@@ -1,14 +1,23 @@
-//! The enclave as a process of its own, on the same machine.
+//! The enclave as a process of its own: on the same machine behind a unix socket, or on another
+//! one behind mutual TLS.
 //!
-//! Node and enclave speak over a unix socket that only their user may open, and each asks the
-//! system who the other is (`SO_PEERCRED`). Neither has to start first, and either may restart.
+//! The socket may only be opened by its user, and each side asks the system who the other is
+//! (`SO_PEERCRED`); over TLS each side proves a key that the other names. Neither has to start
+//! first, and either may restart.
 
+mod address;
+mod admission;
 mod client;
+mod dial;
+mod link;
 mod server;
+mod tls;
 mod wire;
 
+pub use address::{AddressError, EnclaveAddress};
 pub use client::RemoteEnclave;
 pub use server::EnclaveServer;
+pub use tls::TlsKey;
 
 use crate::limits::RETRY_PAUSE;
 use parking_lot::{Condvar, Mutex};

@@ -71,7 +71,7 @@ pub(super) enum Request {
     ShareGroupSecrets(Caller, GroupId, PartyId, RecipientKey),
     AcceptGroupSecret(Caller, SealedSecret),
     Tag(GroupId, Digest),
-    GroupOf(Digest, Tag),
+    SecretOf(Digest, Tag),
     StoreRaw(Caller, Plain, PartyId),
     OpenRaw(Caller, RawHandle, PartyId),
     SealRaw(Caller, RawHandle, Terms, Vec<RecipientKey>),
@@ -80,6 +80,7 @@ pub(super) enum Request {
     AuditEntries(u64, u32),
     VerifyAudit,
     BackUp(String),
+    Discard(Caller, Digest),
 }
 
 impl Request {
@@ -109,7 +110,7 @@ pub(super) enum Answer {
     GroupSecrets(Vec<GroupSecretInfo>),
     SealedSecrets(Vec<SealedSecret>),
     Tag(Tag),
-    Group(Option<GroupId>),
+    SecretOf(Option<GroupSecretInfo>),
     Handle(RawHandle),
     Digest(Option<Digest>),
     AuditHead(AuditHead),
@@ -156,7 +157,7 @@ pub(super) fn answer(enclave: &dyn Enclave, request: &Request) -> Reply {
             Answer::GroupSecret(enclave.accept_group_secret(caller, sealed)?)
         }
         R::Tag(group, digest) => Answer::Tag(enclave.tag(group, digest)?),
-        R::GroupOf(digest, tag) => Answer::Group(enclave.group_of(digest, tag)?),
+        R::SecretOf(digest, tag) => Answer::SecretOf(enclave.secret_of(digest, tag)?),
         payload => return answer_payload(enclave, payload),
     })
 }
@@ -178,6 +179,10 @@ fn answer_payload(enclave: &dyn Enclave, request: &Request) -> Reply {
         }
         R::Erase(caller, digest, by, reason) => {
             Answer::Receipt(enclave.erase(caller, digest, by, reason)?)
+        }
+        R::Discard(caller, digest) => {
+            enclave.discard(caller, digest)?;
+            Answer::Done
         }
         R::Tombstones(after, limit) => {
             Answer::Tombstones(enclave.tombstones(after.as_ref(), as_count(*limit))?)
@@ -219,24 +224,36 @@ pub(super) fn frame(message: &impl BorshSerialize) -> io::Result<Zeroizing<Vec<u
 
 /// Reads one message; none if the other side has closed before it.
 pub(super) fn read<M: BorshDeserialize>(input: &mut impl Read) -> io::Result<Option<M>> {
-    let mut length = [0; 4];
-    let mut got = 0;
-    while got < length.len() {
-        match input.read(&mut length[got..]) {
-            Ok(0) if got == 0 => return Ok(None),
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => got += count,
+    match begin(input)? {
+        Some(first) => rest(first, input).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Waits for the first byte of a message; none if the other side has closed before it.
+pub(super) fn begin(input: &mut impl Read) -> io::Result<Option<u8>> {
+    let mut first = [0; 1];
+    loop {
+        match input.read(&mut first) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(first[0])),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Reads what follows the first byte of a message.
+pub(super) fn rest<M: BorshDeserialize>(first: u8, input: &mut impl Read) -> io::Result<M> {
+    let mut length = [first, 0, 0, 0];
+    input.read_exact(&mut length[1..])?;
     let length = usize::try_from(u32::from_be_bytes(length)).map_err(io::Error::other)?;
     if length > FRAME_BYTES_MAX {
         return Err(too_large(length));
     }
     let mut message = Zeroizing::new(vec![0; length]);
     input.read_exact(&mut message)?;
-    borsh::from_slice(&message).map(Some)
+    borsh::from_slice(&message)
 }
 
 fn too_large(length: usize) -> io::Error {
@@ -266,7 +283,62 @@ mod tests {
         assert!(read::<Request>(&mut input).is_err());
     }
 
+    #[test]
+    fn message_cut_anywhere_is_refused() {
+        let request = Request::Sign(PartyId([1; 32]), SignDomain::Request, vec![7; 300]);
+        let frame = frame(&request).unwrap();
+        for end in 1..frame.len() {
+            let mut input = &frame[..end];
+            let cut = read::<Request>(&mut input).err().expect("it is cut");
+            assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn payload_that_announces_more_than_the_message_has_takes_no_room() {
+        let terms = Terms {
+            chain_id: 1,
+            genesis_hash: [2; 32],
+            group: GroupId([3; 32]),
+            mode: crate::Mode::Standard,
+            sender: PartyId([4; 32]),
+            anchor_slot: 5,
+            roots: None,
+        };
+        let caller = Caller::new("tests", "private:*", 1);
+        let request = Request::Seal(caller, terms, Plain::copy(b"x"), Vec::new());
+        let whole = frame(&request).unwrap();
+        // Before the payload's one byte and the number of recipients.
+        let at = whole.len() - 9;
+        assert_eq!(whole[at..at + 4], 1u32.to_le_bytes());
+        for announced in [u32::MAX, 1 << 21, 100] {
+            let mut lying = whole.to_vec();
+            lying[at..at + 4].copy_from_slice(&announced.to_le_bytes());
+            assert!(read::<Request>(&mut lying.as_slice()).is_err());
+        }
+    }
+
     proptest! {
+        /// Every kind of request and answer, with any bytes behind its number, and lengths
+        /// that lie in either direction.
+        #[test]
+        fn any_kind_with_any_body_and_any_length_is_read_or_refused(
+            kind in 0u8..40,
+            body in prop::collection::vec(any::<u8>(), 0..300),
+            lie in -8i64..8,
+        ) {
+            let whole = [&[kind], body.as_slice()].concat();
+            let said = i64::try_from(whole.len()).expect("short") + lie;
+            let said = u32::try_from(said.max(0)).expect("short").to_be_bytes();
+            let framed = [said.as_slice(), &whole].concat();
+            if let Ok(Some(request)) = read::<Request>(&mut framed.as_slice()) {
+                // What was understood is exactly what was said.
+                let again = frame(&request).expect("it was short");
+                prop_assert_eq!(&again[..], &framed[..again.len()]);
+            }
+            let _ = read::<Reply>(&mut framed.as_slice());
+        }
+
         #[test]
         fn arbitrary_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
             let length = u32::try_from(bytes.len()).expect("short").to_be_bytes();

@@ -1,4 +1,4 @@
-//! What every enclave does, in this process and behind a socket alike.
+//! What every enclave does, in this process, behind a socket and over TLS alike.
 
 use crate::common::{NOW_S, Pair, Place, SECRET, at, caller, files_with, terms};
 use medina_enclave::{
@@ -6,8 +6,8 @@ use medina_enclave::{
     RawHandle, RecipientKey, Roots, SignDomain, Tag, epoch_key_hash, limits, party_hash, verify,
 };
 
-/// Runs each story in both places.
-macro_rules! both {
+/// Runs each story in every place.
+macro_rules! everywhere {
     ($($story:ident),* $(,)?) => {
         mod in_process {
             use super::{Place, stories};
@@ -17,10 +17,14 @@ macro_rules! both {
             use super::{Place, stories};
             $(#[test] fn $story() { stories::$story(Place::Remote); })*
         }
+        mod over_tls {
+            use super::{Place, stories};
+            $(#[test] fn $story() { stories::$story(Place::Tls); })*
+        }
     };
 }
 
-both!(
+everywhere!(
     payload_opens_for_its_parties_and_nobody_else,
     tenants_of_one_enclave_do_not_see_each_other,
     everything_survives_a_restart,
@@ -37,6 +41,8 @@ both!(
     tombstones_are_listed_in_order,
     group_secret_makes_markers_known_to_members_only,
     twin_secrets_of_a_group_come_to_one,
+    secret_given_away_as_another_groups_changes_no_marker,
+    unused_payload_is_dropped_and_may_come_again,
     stored_payload_is_sealed_under_its_handle,
     stored_payload_sealed_twice_is_one_envelope,
     erased_handle_is_erased,
@@ -121,7 +127,13 @@ mod stories {
             pair.bob().audit_head().unwrap(),
         );
         assert_eq!(before, after);
-        assert_eq!(pair.bob().group_of(&digest, &tag).unwrap(), Some(group));
+        assert_eq!(
+            pair.bob()
+                .secret_of(&digest, &tag)
+                .unwrap()
+                .map(|info| info.group),
+            Some(group)
+        );
         let opened = pair.bob().open(&caller(), &digest, &pair.bob).unwrap();
         assert_eq!(opened.as_slice(), SECRET);
     }
@@ -351,7 +363,7 @@ mod stories {
         let again = pair.alice().ensure_group_secret(&caller(), &group, 1);
         assert_eq!(again.unwrap(), info);
         let tag = pair.alice().tag(&group, &digest).unwrap();
-        assert_eq!(pair.bob().group_of(&digest, &tag).unwrap(), None);
+        assert_eq!(pair.bob().secret_of(&digest, &tag).unwrap(), None);
 
         let shared = pair
             .alice()
@@ -365,11 +377,87 @@ mod stories {
         assert_eq!(shared.len(), 1);
         let taken = pair.bob().accept_group_secret(&caller(), &shared[0]);
         assert_eq!(taken.unwrap(), info);
-        assert_eq!(pair.bob().group_of(&digest, &tag).unwrap(), Some(group));
-        assert_eq!(pair.alice().group_of(&digest, &tag).unwrap(), Some(group));
+        assert_eq!(
+            pair.bob()
+                .secret_of(&digest, &tag)
+                .unwrap()
+                .map(|info| info.group),
+            Some(group)
+        );
+        assert_eq!(
+            pair.alice()
+                .secret_of(&digest, &tag)
+                .unwrap()
+                .map(|info| info.group),
+            Some(group)
+        );
         let wrong = Tag([0; 32]);
-        assert_eq!(pair.alice().group_of(&digest, &wrong).unwrap(), None);
-        assert_eq!(pair.alice().group_of(&Digest([8; 32]), &tag).unwrap(), None);
+        assert_eq!(pair.alice().secret_of(&digest, &wrong).unwrap(), None);
+        assert_eq!(
+            pair.alice().secret_of(&Digest([8; 32]), &tag).unwrap(),
+            None
+        );
+    }
+
+    pub(super) fn secret_given_away_as_another_groups_changes_no_marker(place: Place) {
+        let pair = Pair::new(place);
+        let (group, other, digest) = (GroupId([1; 32]), GroupId([2; 32]), Digest([7; 32]));
+        let made = |version| {
+            let made = pair.alice().ensure_group_secret(&caller(), &group, version);
+            made.expect("a secret")
+        };
+        let old = made(0);
+        let tag = pair.alice().tag(&group, &digest).unwrap();
+        let new = made(1);
+        assert_eq!(pair.alice().secret_of(&digest, &tag).unwrap(), Some(old));
+        let newer = pair.alice().tag(&group, &digest).unwrap();
+        assert_eq!(pair.alice().secret_of(&digest, &newer).unwrap(), Some(new));
+        let key = pair.bob_host.key(&pair.bob);
+        let share = |of: &GroupId| {
+            let sealed = pair
+                .alice()
+                .share_group_secrets(&caller(), of, &pair.alice, &key);
+            sealed.expect("secrets")
+        };
+        let sealed = share(&group);
+        let versions: Vec<_> = sealed.iter().map(|sealed| sealed.version).collect();
+        assert_eq!(versions, [1, 0], "what is in use comes first");
+        // What alice knows of one group says nothing about a marker of another.
+        pair.alice()
+            .ensure_group_secret(&caller(), &other, 0)
+            .unwrap();
+        for sealed in share(&other).iter().chain(&sealed) {
+            pair.bob().accept_group_secret(&caller(), sealed).unwrap();
+        }
+        assert_eq!(pair.bob().secret_of(&digest, &tag).unwrap(), Some(old));
+        assert_eq!(pair.bob().secret_of(&digest, &newer).unwrap(), Some(new));
+    }
+
+    pub(super) fn unused_payload_is_dropped_and_may_come_again(place: Place) {
+        let pair = Pair::new(place);
+        let digest = pair.deliver(SECRET);
+        let again = pair
+            .alice()
+            .rewrap(
+                &caller(),
+                &digest,
+                &pair.alice,
+                &[pair.bob_host.key(&pair.bob)],
+            )
+            .unwrap();
+        pair.bob().discard(&caller(), &digest).unwrap();
+        pair.bob().discard(&caller(), &digest).unwrap();
+        assert_eq!(pair.bob().status(&digest).unwrap(), PayloadStatus::Missing);
+        assert!(pair.bob().accept(&caller(), &again).unwrap().is_new);
+        let opened = pair.bob().open(&caller(), &digest, &pair.bob).unwrap();
+        assert_eq!(opened.as_slice(), SECRET);
+        // What was forgotten stays forgotten.
+        pair.bob()
+            .erase(&caller(), &digest, &pair.bob, "asked for")
+            .unwrap();
+        pair.bob().discard(&caller(), &digest).unwrap();
+        let status = pair.bob().status(&digest).unwrap();
+        assert!(matches!(status, PayloadStatus::Erased(_)));
     }
 
     pub(super) fn twin_secrets_of_a_group_come_to_one(place: Place) {
@@ -406,7 +494,13 @@ mod stories {
         let late = [pair.alice(), pair.bob()].map(|host| host.tag(&group, &digest).unwrap());
         assert_eq!(late[0], late[1]);
         for tag in early {
-            assert_eq!(pair.alice().group_of(&digest, &tag).unwrap(), Some(group));
+            assert_eq!(
+                pair.alice()
+                    .secret_of(&digest, &tag)
+                    .unwrap()
+                    .map(|info| info.group),
+                Some(group)
+            );
         }
         // A later version takes over.
         pair.alice()

@@ -1,8 +1,8 @@
-//! Enclaves in folders of their own, in this process or behind a socket.
+//! Enclaves in folders of their own, in this process, behind a socket or over TLS.
 
 use medina_enclave::{
-    Caller, Digest, Enclave, EnclaveConfig, EnclaveServer, Envelope, GroupId, LocalEnclave, Mode,
-    PartyId, RecipientKey, RemoteEnclave, Terms,
+    Caller, Digest, Enclave, EnclaveAddress, EnclaveConfig, EnclaveServer, Envelope, GroupId,
+    LocalEnclave, Mode, PartyId, RecipientKey, RemoteEnclave, Terms, TlsKey,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(crate) enum Place {
     Local,
     /// Behind a unix socket.
     Remote,
+    /// Behind mutual TLS.
+    Tls,
 }
 
 /// An enclave with its folder.
@@ -79,6 +81,17 @@ impl Host {
                 enclave: Arc::new(RemoteEnclave::new(self.socket())),
                 _server: Some(EnclaveServer::start(local, &self.socket()).expect("it listens")),
             },
+            Place::Tls => {
+                let (ours, theirs) = keys_in(self.folder.path());
+                let server = EnclaveServer::start_tls(local, LOOPBACK, &ours, &[theirs.public()]);
+                let server = server.expect("it listens");
+                let place = place_of(&server);
+                let remote = RemoteEnclave::over_tls(place, &theirs, ours.public());
+                Running {
+                    enclave: Arc::new(remote.expect("TLS is set up")),
+                    _server: Some(server),
+                }
+            }
         });
     }
 
@@ -101,6 +114,29 @@ impl Host {
     /// The key under which others encrypt to a party now.
     pub(crate) fn key(&self, party: &PartyId) -> RecipientKey {
         key_of(self.enclave(), party)
+    }
+}
+
+/// A free port.
+pub(crate) const LOOPBACK: &str = "127.0.0.1:0";
+
+/// The keys of both sides of a TLS connection, the enclave's first: made once.
+pub(crate) fn keys_in(folder: &Path) -> (TlsKey, TlsKey) {
+    let key = |name: &str| {
+        let path = folder.join(name);
+        match path.exists() {
+            true => TlsKey::load(&path).expect("a key"),
+            false => TlsKey::make(&path).expect("a new key"),
+        }
+    };
+    (key("enclave.key"), key("node.key"))
+}
+
+/// Host and port of a server behind TLS.
+pub(crate) fn place_of(server: &EnclaveServer) -> String {
+    match server.address() {
+        EnclaveAddress::Tls(place) => place.clone(),
+        EnclaveAddress::Unix(path) => panic!("{} is no port", path.display()),
     }
 }
 

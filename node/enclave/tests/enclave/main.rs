@@ -1,4 +1,4 @@
-//! The enclave from outside: one list of stories for both places where it can live, then what a
+//! The enclave from outside: one list of stories for all places where it can live, then what a
 //! thief, a liar and a sudden stop can do.
 
 mod both;
@@ -7,3 +7,5 @@ mod envelopes;
 mod forgetting;
 mod process;
 mod theft;
+mod tls;
+mod traffic;

@@ -1,12 +1,12 @@
 //! The enclave as a real process: killed, restarted, started late, asked by strangers.
 
-use crate::common::{caller, key_of, terms};
+use crate::common::{LOOPBACK, caller, key_of, keys_in, place_of, terms};
 use medina_enclave::{
     Digest, Enclave, EnclaveConfig, EnclaveError, EnclaveServer, LocalEnclave, PartyId,
     PayloadStatus, RemoteEnclave, forbid_core_dumps,
 };
 use parking_lot::Mutex;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -30,11 +30,70 @@ fn serve_as_another_process() {
     let folder = PathBuf::from(folder);
     let config = EnclaveConfig::in_folder(folder.join("enclave"));
     let enclave = LocalEnclave::open(config).expect("the enclave opens");
-    let server = EnclaveServer::start(Arc::new(enclave), &socket_in(&folder)).expect("it listens");
+    let server = serve(Arc::new(enclave), &folder);
     // Until standard input ends, which it does with the test that started this.
     let mut rest = Vec::new();
     std::io::stdin().read_to_end(&mut rest).expect("waits");
     drop(server);
+}
+
+/// Where the other process wrote down its port, or where the test wants it to.
+fn port_file(folder: &Path) -> PathBuf {
+    folder.join("port")
+}
+
+/// On the socket, or over TLS where a port is wanted.
+fn serve(enclave: Arc<dyn Enclave>, folder: &Path) -> EnclaveServer {
+    let Ok(wanted) = std::fs::read_to_string(port_file(folder)) else {
+        return EnclaveServer::start(enclave, &socket_in(folder)).expect("it listens");
+    };
+    let (ours, theirs) = keys_in(folder);
+    let server = EnclaveServer::start_tls(enclave, &wanted, &ours, &[theirs.public()]);
+    let server = server.expect("it listens");
+    if wanted == LOOPBACK {
+        // Whole, or not there.
+        let unfinished = folder.join("port.new");
+        std::fs::write(&unfinished, place_of(&server)).expect("writes");
+        std::fs::rename(unfinished, port_file(folder)).expect("renames");
+    }
+    server
+}
+
+/// How the load reaches the process.
+#[derive(Clone, Copy)]
+enum Way {
+    Socket,
+    Tls,
+}
+
+impl Way {
+    fn start(self, folder: &Path) -> (Process, RemoteEnclave) {
+        let process = match self {
+            Self::Socket => {
+                return (
+                    Process::start(folder),
+                    RemoteEnclave::new(socket_in(folder)),
+                );
+            }
+            Self::Tls => {
+                keys_in(folder);
+                std::fs::write(port_file(folder), LOOPBACK).expect("writes");
+                Process::start(folder)
+            }
+        };
+        let began = std::time::Instant::now();
+        let place = loop {
+            let place = std::fs::read_to_string(port_file(folder)).expect("reads");
+            if place != LOOPBACK {
+                break place;
+            }
+            assert!(began.elapsed() < PATIENCE, "the process takes no port");
+            std::thread::yield_now();
+        };
+        let (enclave, node) = keys_in(folder);
+        let remote = RemoteEnclave::over_tls(place, &node, enclave.public());
+        (process, remote.expect("TLS is set up"))
+    }
 }
 
 /// Not a test of its own: a stranger knocks.
@@ -128,10 +187,19 @@ fn load(enclave: &dyn Enclave, party: PartyId, done: &Acknowledged, numbers: std
 
 #[test]
 fn killed_again_and_again_under_load_it_loses_nothing_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(folder.path());
-    let enclave = RemoteEnclave::new(socket_in(folder.path())).with_patience(PATIENCE);
-    let party = enclave.ensure_party(&caller(), "alice").unwrap();
+    kill_under_load(Way::Socket);
+}
+
+#[test]
+fn killed_again_and_again_under_load_over_tls_it_loses_nothing_acknowledged() {
+    kill_under_load(Way::Tls);
+}
+
+fn kill_under_load(way: Way) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut process, enclave) = way.start(folder.path());
+    let enclave = enclave.with_patience(PATIENCE);
+    let party = enclave.ensure_party(&caller(), "alice").expect("a party");
     let done = Acknowledged {
         sealed: Mutex::default(),
         erased: Mutex::default(),
@@ -152,18 +220,18 @@ fn killed_again_and_again_under_load_it_loses_nothing_acknowledged() {
     });
     process.kill();
     let enclave =
-        LocalEnclave::open(EnclaveConfig::in_folder(folder.path().join("enclave"))).unwrap();
+        LocalEnclave::open(EnclaveConfig::in_folder(folder.path().join("enclave"))).expect("opens");
     let sealed = done.sealed.into_inner();
     assert_eq!(sealed.len(), 90);
     for (digest, number) in sealed {
-        let opened = enclave.open(&caller(), &digest, &party).unwrap();
+        let opened = enclave.open(&caller(), &digest, &party).expect("opens");
         assert_eq!(opened.as_slice(), number.to_be_bytes());
     }
     for digest in done.erased.into_inner() {
-        let status = enclave.status(&digest).unwrap();
+        let status = enclave.status(&digest).expect("a status");
         assert!(matches!(status, PayloadStatus::Erased(_)));
     }
-    enclave.verify_audit().unwrap();
+    enclave.verify_audit().expect("whole");
 }
 
 #[test]
@@ -238,6 +306,30 @@ fn process_of_another_user_is_not_greeted() {
     assert!(output.status.success(), "{said}");
     // Its own user is.
     assert!(RemoteEnclave::new(&socket).parties().is_ok());
+}
+
+#[test]
+fn more_connections_than_are_served_are_closed_and_places_come_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let enclave = LocalEnclave::open(EnclaveConfig::in_folder(folder.path().join("enclave")));
+    let socket = socket_in(folder.path());
+    let _server = EnclaveServer::start(Arc::new(enclave.unwrap()), &socket).unwrap();
+    let greeted = || {
+        let mut stream = UnixStream::connect(&socket).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(b"medina enclave 1").expect("writes");
+        let mut hello = [0; 16];
+        stream.read_exact(&mut hello).ok().map(|()| stream)
+    };
+    // As many as are served at once; the next is not greeted.
+    let mut open: Vec<_> = (0..64).map(|_| greeted().expect("it is served")).collect();
+    assert!(greeted().is_none());
+    open.pop();
+    let began = std::time::Instant::now();
+    while greeted().is_none() {
+        assert!(began.elapsed() < PATIENCE, "no place comes free");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

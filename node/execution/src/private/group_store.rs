@@ -39,8 +39,11 @@ pub struct PublicBlock<'a> {
     pub header: &'a Header,
     /// Its hash.
     pub hash: B256,
-    /// The public state after the block before.
+    /// The public state that its items read: after the block before, or, where an
+    /// item was tried on an older one, after that.
     pub state_before: &'a dyn StateReader,
+    /// The block that its items run in, as they see it.
+    pub environment: CallEnvironment,
 }
 
 impl PublicBlock<'_> {
@@ -68,7 +71,7 @@ pub struct GroupStore {
     group: B256,
     pub(super) store: Store,
     /// Held by whoever applies items: the second of two waits for the first.
-    applying: Mutex<()>,
+    pub(super) applying: Mutex<()>,
 }
 
 /// What a group's header says of the public chain.
@@ -256,7 +259,7 @@ impl GroupStore {
         let below = Below {
             store: &self.store,
             public: block.state_before,
-            environment: CallEnvironment::of_header(block.header),
+            environment: block.environment,
         };
         let executed = executor.execute(below, items)?;
         self.commit(NewBlock {

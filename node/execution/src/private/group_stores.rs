@@ -101,6 +101,18 @@ impl GroupStores {
         })
     }
 
+    /// The folder that they are in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.opening.folder
+    }
+
+    /// Whether a group has a state here, without opening it.
+    #[must_use]
+    pub fn has(&self, group: B256) -> bool {
+        self.folder_of(group).join("CURRENT").exists()
+    }
+
     /// Groups with a state here, in order.
     ///
     /// # Errors
@@ -148,7 +160,7 @@ impl GroupStores {
         }
         let folder = self.folder_of(group);
         // The first file of a store that was opened once.
-        let is_there = folder.join("CURRENT").exists();
+        let is_there = self.has(group);
         let base = match (is_there, base) {
             (true, base) => base.unwrap_or_default(),
             (false, Some(base)) => {

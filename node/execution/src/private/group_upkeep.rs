@@ -10,55 +10,99 @@ use super::{
 use alloy_primitives::B256;
 use medina_storage::{Kept, Note, SnapshotChunk, SnapshotCursor, SyncMode};
 use medina_types::{Height, limits};
+use std::collections::BTreeSet;
 
 /// Entries of the history, or blocks, that one step of a sweep looks at.
 const SWEEP_STEP: u64 = 10_000;
+/// Note: files may still have what was erased or pruned.
+const LEFTOVERS_KEY: &[u8] = b"l";
 /// Notes that one step deletes.
 const NOTES_STEP: usize = 1_000;
 
 impl GroupStore {
-    /// Forgets what the receipts of envelopes say (logs, output, words of failure) and
-    /// rewrites the files that said it. Answers how many there were.
+    /// Forgets what the receipts of an envelope say (logs, output, words of failure), in
+    /// all its places: `markers` are public transactions that carry it. The files that
+    /// said it are rewritten by [`Self::remove_leftovers`]. Answers how many there were.
     ///
     /// # Errors
     /// As [`Self::position`].
-    pub fn erase_receipts(&self, digests: &[B256]) -> Result<usize, PrivateError> {
-        let mut erased = 0;
-        for digest in digests {
-            erased += usize::from(self.erase_receipt(*digest)?);
+    pub fn erase_receipts(&self, digest: B256, markers: &[B256]) -> Result<usize, PrivateError> {
+        // Of two that erase in one block the second must see what the first did.
+        let _applying = self.applying.lock();
+        let mut heights = BTreeSet::new();
+        let key = digest_key(digest);
+        if let Some(value) = self.store.note(&key)? {
+            let place: Place = decode(&key, &value)?;
+            heights.insert(place.height);
         }
-        if erased > 0 {
-            self.store.compact()?;
+        for marker in markers {
+            let location = self.store.transaction_location(*marker)?;
+            heights.extend(location.map(|(height, _)| height));
+        }
+        let mut erased = 0;
+        for height in heights {
+            erased += self.erase_receipts_at(height, digest)?;
         }
         Ok(erased)
     }
 
-    fn erase_receipt(&self, digest: B256) -> Result<bool, PrivateError> {
-        let key = digest_key(digest);
-        let Some(value) = self.store.note(&key)? else {
+    fn erase_receipts_at(&self, height: Height, digest: B256) -> Result<usize, PrivateError> {
+        // A note may outlive a roll-back; what was pruned says nothing.
+        if height > self.store.head().height || height < self.store.kept().blocks_from {
+            return Ok(0);
+        }
+        let placed = self.receipts_of_height(height)?;
+        let mut receipts: Vec<_> = placed.into_iter().map(|placed| placed.receipt).collect();
+        let mut erased = 0;
+        let of_digest = receipts.iter_mut().filter(|one| one.digest == digest);
+        for receipt in of_digest.filter(|receipt| !receipt.is_erased) {
+            receipt.erase();
+            erased += 1;
+        }
+        if erased > 0 {
+            let former = self.store.receipts(height)?.unwrap_or_default();
+            let types: Vec<_> = former.iter().map(|receipt| receipt.tx_type).collect();
+            let stored = stored_receipts(&receipts, &types);
+            let notes = [details_note(height, &receipts), self.leftovers()?];
+            self.store.replace_receipts(height, &stored, &notes)?;
+        }
+        Ok(erased)
+    }
+
+    /// Whether files may still have what was erased or pruned.
+    ///
+    /// # Errors
+    /// As [`Self::position`].
+    pub fn has_leftovers(&self) -> Result<bool, PrivateError> {
+        Ok(self.store.note(LEFTOVERS_KEY)?.is_some())
+    }
+
+    /// Rewrites the files, once for all that was erased or pruned since the last time,
+    /// over a restart too. Answers whether there was anything.
+    ///
+    /// # Errors
+    /// As [`Self::position`].
+    pub fn remove_leftovers(&self) -> Result<bool, PrivateError> {
+        let Some(mark) = self.store.note(LEFTOVERS_KEY)? else {
             return Ok(false);
         };
-        let place: Place = decode(&key, &value)?;
-        let placed = self.receipts_of_height(place.height)?;
-        let mut receipts: Vec<_> = placed.into_iter().map(|placed| placed.receipt).collect();
-        let mut is_found = false;
-        for receipt in receipts.iter_mut().filter(|one| one.digest == digest) {
-            receipt.erase();
-            is_found = true;
+        self.store.compact()?;
+        // Killed before, it is done again; what was erased meanwhile has made another mark.
+        let _applying = self.applying.lock();
+        if self.store.note(LEFTOVERS_KEY)?.as_ref() == Some(&mark) {
+            let gone = [Note::delete(LEFTOVERS_KEY)];
+            self.store.put_notes(&gone, SyncMode::Deferred)?;
         }
-        if is_found {
-            let types: Vec<_> = self
-                .store
-                .receipts(place.height)?
-                .unwrap_or_default()
-                .iter()
-                .map(|receipt| receipt.tx_type)
-                .collect();
-            let stored = stored_receipts(&receipts, &types);
-            let notes = [details_note(place.height, &receipts)];
-            self.store.replace_receipts(place.height, &stored, &notes)?;
-        }
-        Ok(is_found)
+        Ok(true)
+    }
+
+    /// The mark of what is to be removed from the files; each is another one.
+    fn leftovers(&self) -> Result<Note, PrivateError> {
+        let mark = match self.store.note(LEFTOVERS_KEY)? {
+            Some(value) => decode::<u64>(LEFTOVERS_KEY, &value)?,
+            None => 0,
+        };
+        Ok(Note::put(LEFTOVERS_KEY, encode(&mark.wrapping_add(1))))
     }
 
     /// A piece of the group's state right after a public block, for a member that has
@@ -92,6 +136,33 @@ impl GroupStore {
         })?)
     }
 
+    /// Whether states before a public block wait to be deleted, of so many blocks of the
+    /// group at least.
+    ///
+    /// # Errors
+    /// As [`Self::position`].
+    pub fn is_pruning_due(&self, states: Height, blocks_min: u64) -> Result<bool, PrivateError> {
+        let blocks = Height::GENESIS;
+        self.keep_from(states, blocks)?;
+        Ok(self.store.is_sweep_due(blocks_min))
+    }
+
+    /// One step of deleting what [`Self::is_pruning_due`] found; receipts stay. Answers
+    /// whether it was the last. The files are rewritten by [`Self::remove_leftovers`].
+    ///
+    /// # Errors
+    /// As [`Self::position`].
+    pub fn prune(&self) -> Result<bool, PrivateError> {
+        {
+            // First: who is killed behind it rewrites the files all the same.
+            let _applying = self.applying.lock();
+            let mark = [self.leftovers()?];
+            self.store.put_notes(&mark, SyncMode::Deferred)?;
+        }
+        let entries = usize::try_from(SWEEP_STEP).unwrap_or(usize::MAX);
+        Ok(self.store.sweep_history(entries)?.is_done)
+    }
+
     /// As [`Self::keep_from`] for states and receipts alike, and deletes at once, down
     /// to the files: what former states held is no more on the disk.
     ///
@@ -121,8 +192,7 @@ impl GroupStore {
         }
     }
 
-    /// Goes back to right after a public block, as a development network does when a
-    /// test asks; the public chain must have gone back before.
+    /// Goes back to right after a public block, to settle again what follows.
     ///
     /// # Errors
     /// [`PrivateError::NotKept`], or as [`Self::position`].
@@ -131,8 +201,10 @@ impl GroupStore {
         if at.block <= public {
             return Ok(());
         }
-        self.store.roll_back(self.height_at(public)?)?;
+        let height = self.height_at(public)?;
+        // First: with the note of before, a stop between would pass over what is gone.
         let note = Note::put(POSITION_KEY, encode(&Position::after(public)));
-        Ok(self.store.put_notes(&[note], SyncMode::Synced)?)
+        self.store.put_notes(&[note], SyncMode::Synced)?;
+        Ok(self.store.roll_back(height)?)
     }
 }

@@ -9,11 +9,21 @@
 
 use alloy_consensus::TxReceipt;
 use alloy_primitives::Bytes;
-use medina_types::{MARKER_BYTES, Marker, Receipt, Transaction};
+use medina_types::{ChainSpec, HeaderRules, MARKER_BYTES, Marker, Receipt, Transaction};
 use revm::{
     interpreter::CallInputs,
     precompile::{PrecompileHalt, PrecompileOutput},
 };
+
+/// Name of the contract that knows private groups.
+pub const PRIVATE_GROUPS: &str = "privateGroups";
+
+/// Whether a chain has the precompile: where genesis has the contract of private groups, so that
+/// blocks of a chain made without it are executed as they were.
+#[must_use]
+pub fn has_marker(spec: &ChainSpec) -> bool {
+    spec.header_rules == HeaderRules::Medina && spec.contracts.contains_key(PRIVATE_GROUPS)
+}
 
 /// Gas of the precompile, whatever its input.
 pub const MARKER_GAS: u64 = 3_000;

@@ -52,7 +52,7 @@ pub use group_store::{Applied, GroupStore, PublicBlock};
 pub use group_stores::{GroupOpening, GroupStores};
 pub use import::GroupImport;
 pub use item::{CompatCall, Position, PrivateCommand, PrivateInput, PrivateItem, RootClaim};
-pub use marker::{MARKER_GAS, is_marker};
+pub use marker::{MARKER_GAS, PRIVATE_GROUPS, has_marker, is_marker};
 pub use nonces::nonce_offset;
 pub use overlay::Overlay;
 pub use placed::PlacedReceipt;

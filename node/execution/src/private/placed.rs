@@ -8,6 +8,7 @@
 //! d <group height>  -> what the receipts of that block say beside their logs
 //! x <digest>        -> group height, index
 //! c <address>       -> group height, index of the creation
+//! l                 -> files may still have what was erased or pruned
 //! ```
 
 use super::{PrivateError, PrivateReceipt, PrivateStatus};

@@ -18,7 +18,7 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_trie::{TrieAccount, root};
 use medina_execution::{
     BuildAttributes, ExecutedBlock, Executor, GenesisAccount, GenesisBuilder, PERMISSIONING,
-    system_contracts,
+    private::PRIVATE_GROUPS, system_contracts,
 };
 use medina_storage::{BlockCommit, GenesisState, Head, OpenOptions, Store, SyncMode};
 use medina_types::{
@@ -148,6 +148,15 @@ impl Chain {
             }
             spec.genesis_hash = header.hash_slow();
             ChainSpec { forks, ..spec }
+        })
+    }
+
+    /// A chain that was made before there were private groups.
+    pub(crate) fn without_private_groups() -> Self {
+        let builder = builder();
+        Self::with_spec(builder, |state_root| ChainSpec {
+            contracts: Default::default(),
+            ..spec(free(), U256::ZERO, state_root)
         })
     }
 
@@ -342,7 +351,7 @@ fn spec(gas_policy: GasPolicy, block_reward: U256, state_root: B256) -> ChainSpe
         permissions: PermissionMode::Open,
         permission_lists: Default::default(),
         validators: validators(),
-        contracts: Default::default(),
+        contracts: [(PRIVATE_GROUPS.to_owned(), Address::repeat_byte(0x99))].into(),
     }
 }
 

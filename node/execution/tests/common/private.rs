@@ -3,6 +3,7 @@
 use super::{CHAIN_ID, Chain, Send, account, free};
 use alloy_primitives::{Address, B256, Bytes, TxKind, hex};
 use alloy_signer::SignerSync;
+use medina_execution::CallEnvironment;
 use medina_execution::private::{
     Applied, CompatCall, GroupOpening, GroupStore, GroupStores, Position, PrivateCommand,
     PrivateError, PrivateExecutor, PrivateInput, PrivateItem, PrivateReceipt, PrivateRules,
@@ -211,6 +212,7 @@ impl World {
             hash: header.hash_slow(),
             header: &header,
             state_before: &before,
+            environment: CallEnvironment::of_header(&header),
         };
         store.apply(executor, &public, items, next, SyncMode::Deferred)
     }

@@ -6,6 +6,7 @@
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7840::BlobParams};
 use alloy_primitives::{Address, FixedBytes, U64};
 use jsonrpsee::server::RegisterMethodError;
+use medina_execution::private::has_marker;
 use medina_types::{ED25519_PRECOMPILE, Fork, ForkRules, HeaderRules, MARKER_ADDRESS};
 use serde_json::{Map, Value, json};
 
@@ -115,6 +116,8 @@ fn precompiles(context: &Context, fork: Fork) -> Map<String, Value> {
     }
     if is_ours(context) {
         names.insert("ED25519VERIFY".to_owned(), json!(ED25519_PRECOMPILE));
+    }
+    if has_marker(context.spec()) {
         names.insert("PRIVACY_MARKER".to_owned(), json!(MARKER_ADDRESS));
     }
     names

@@ -210,11 +210,22 @@ pub struct GroupSummary {
 pub enum GroupPhase {
     /// It follows.
     Following,
-    /// It waits for the payload of this digest.
-    Waiting(B256),
+    /// No member has given it a secret by which it could tell the group's markers.
+    WaitingForSecret,
+    /// It waits for a payload.
+    Waiting {
+        /// Digest of its envelope.
+        digest: B256,
+        /// Account that sent its marker.
+        sent_by: Option<Address>,
+        /// Organisation of that account, where it has one.
+        org: Option<B256>,
+    },
     /// It takes the state from other members.
     Rebuilding,
-    /// It has stopped for good: roots of members differ.
+    /// Something failed here, for this reason, and is tried again.
+    Failing(String),
+    /// It has stopped: roots of members differ, and nobody has more than half.
     Halted {
         /// Organisation whose root differs.
         member: B256,
@@ -253,6 +264,8 @@ pub struct GroupStatus {
     pub missing: Vec<B256>,
     /// Newest attestation of each member, our own among them.
     pub attestations: Vec<MemberAttestation>,
+    /// Roots that members signed against ours, which more than half of them signed.
+    pub disputed_by: Vec<MemberAttestation>,
 }
 
 /// What became of an envelope at one recipient.

@@ -237,21 +237,6 @@ pub trait PrivateNode: Send + Sync + 'static {
         tenant: &Tenant,
         address: Address,
     ) -> PrivateResult<Option<ContractPrivacy>>;
-
-    /// Newest public block that every group of the tenant has followed; `None`
-    /// without groups. Reads that merge look no further.
-    fn followed(&self, tenant: &Tenant) -> PrivateResult<Option<Height>> {
-        let mut heights = Vec::new();
-        for group in self.groups(tenant)? {
-            heights.push(self.group_status(tenant, group.id)?.height);
-        }
-        Ok(heights.into_iter().min())
-    }
-
-    /// Longest range of blocks of one log query.
-    fn log_range_max(&self) -> u64 {
-        medina_types::limits::RPC_LOG_BLOCKS_MAX
-    }
 }
 
 /// Blocks of a log query.

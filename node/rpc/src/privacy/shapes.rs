@@ -36,14 +36,30 @@ pub(super) fn status(status: &GroupStatus) -> Value {
         "root": status.root,
         "missing": status.missing,
         "attestations": status.attestations,
+        "disputedBy": status.disputed_by,
     });
     match &status.phase {
         GroupPhase::Following => {}
-        GroupPhase::Waiting(digest) => {
+        GroupPhase::WaitingForSecret => {
+            shown["phase"] = json!("waiting-for-secret");
+            let reason = "no member has given this node the secret of the group's markers";
+            shown["reason"] = json!(reason);
+        }
+        GroupPhase::Waiting {
+            digest,
+            sent_by,
+            org,
+        } => {
             shown["phase"] = json!("waiting");
             shown["waitingFor"] = json!(digest);
+            shown["sentBy"] = json!(sent_by);
+            shown["sentByOrg"] = json!(org);
         }
         GroupPhase::Rebuilding => shown["phase"] = json!("rebuilding"),
+        GroupPhase::Failing(reason) => {
+            shown["phase"] = json!("failing");
+            shown["reason"] = json!(reason);
+        }
         GroupPhase::Halted {
             member,
             height,

@@ -17,7 +17,7 @@ use medina_consensus::RaftStatus;
 use medina_execution::{
     BuildAttributes, Executor, GenesisAccount, GenesisBuilder, system_contracts,
 };
-use medina_genesis::{ChainOptions, LoadedGenesis, new_chain, test_account};
+use medina_genesis::{ChainOptions, LoadedGenesis, PrivateBounds, new_chain, test_account};
 use medina_pool::{
     AccountView, BlockUpdate, IncludedTransaction, Origin, Pool, PoolConfig, PoolError,
 };
@@ -270,6 +270,8 @@ impl TestNode {
             validators: ValidatorSet::new((0..validators).map(member).collect()).unwrap(),
             admin: None,
             timestamp_s: GENESIS_TIME,
+            quorum_compat: false,
+            private: PrivateBounds::default(),
         };
         let file = new_chain(&options).unwrap();
         let genesis = LoadedGenesis::new(&file).unwrap();

@@ -160,6 +160,7 @@ impl PrivateNode for Memory {
             root: word(),
             missing: Vec::new(),
             attestations: Vec::new(),
+            disputed_by: Vec::new(),
         })
     }
 

@@ -2,9 +2,17 @@
 //! of it a member without state may believe.
 //!
 //! A member signs the state's root after public heights that the group's interval
-//! divides. Whoever signed another root than ours for the same height stops the
-//! group here: the private states have parted. It goes on once the same member has
-//! signed our root, for that height or a later one.
+//! divides, after an import the height of that, and any height when it is asked. Where
+//! roots of one height differ, more than half of all members decide, our own word
+//! among them:
+//!
+//! | signed our root  | signed one other root | this member                          |
+//! |------------------|-----------------------|--------------------------------------|
+//! | more than half   |                       | goes on, and names who disputes      |
+//! |                  | more than half        | takes the state of the others        |
+//! | neither                                  | halts, and asks who has not said yet |
+//!
+//! A member that has signed our root for a later height is forgiven an earlier one.
 
 use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -77,35 +85,121 @@ impl Book {
             .retain(|org, _| members.contains(&B256::from(*org)));
     }
 
-    /// The first member whose newest comparable root differs from ours. `own_root`
-    /// answers our root after a height, where we have come so far.
-    pub(crate) fn mismatch<E>(
+    /// The newest height that one of these organisations signed, and its root.
+    pub(crate) fn newest_of(&self, orgs: &BTreeSet<B256>) -> Option<(u64, B256)> {
+        let words = orgs.iter().filter_map(|org| self.signed.get(&org.0));
+        let newest = words.filter_map(|of_member| of_member.values().next_back());
+        newest
+            .map(|word| (word.height, B256::from(word.root)))
+            .max()
+    }
+
+    /// The oldest height that is kept of a member at its bound; what is older would be
+    /// forgotten at once.
+    pub(crate) fn oldest_of(&self, org: B256) -> Option<u64> {
+        let of_member = self.signed.get(&org.0)?;
+        let is_full = of_member.len() >= KEPT_PER_MEMBER;
+        of_member.keys().next().copied().filter(|_| is_full)
+    }
+
+    /// Members whose newest comparable root differs from ours. `own_root` answers our
+    /// root after a height, where we have come so far.
+    fn mismatches<E>(
         &self,
-        own: B256,
-        mut own_root: impl FnMut(u64) -> Result<Option<B256>, E>,
-    ) -> Result<Option<Mismatch>, E> {
+        (own, members): (&BTreeSet<B256>, &BTreeSet<B256>),
+        own_root: &mut impl FnMut(u64) -> Result<Option<B256>, E>,
+    ) -> Result<Vec<Mismatch>, E> {
+        let mut found = Vec::new();
         for (org, of_member) in &self.signed {
-            if *org == own.0 {
+            let org = B256::from(*org);
+            if own.contains(&org) || !members.contains(&org) {
                 continue;
             }
             for attestation in of_member.values().rev() {
                 let Some(ours) = own_root(attestation.height)? else {
                     continue;
                 };
-                let theirs = B256::from(attestation.root);
-                if theirs == ours {
-                    break;
+                let (theirs, height) = (B256::from(attestation.root), attestation.height);
+                if theirs != ours {
+                    found.push(Mismatch {
+                        org,
+                        height,
+                        theirs,
+                        ours,
+                    });
                 }
-                return Ok(Some(Mismatch {
-                    org: B256::from(*org),
-                    height: attestation.height,
-                    theirs,
-                    ours,
-                }));
+                break;
             }
         }
-        Ok(None)
+        Ok(found)
     }
+
+    /// Members that signed each root of a height, other than our own.
+    fn votes_at(
+        &self,
+        height: u64,
+        (own, members): (&BTreeSet<B256>, &BTreeSet<B256>),
+    ) -> BTreeMap<B256, usize> {
+        let mut votes = BTreeMap::new();
+        for (org, of_member) in &self.signed {
+            let org = B256::from(*org);
+            if let Some(word) = of_member.get(&height)
+                && members.contains(&org)
+                && !own.contains(&org)
+            {
+                *votes.entry(B256::from(word.root)).or_default() += 1;
+            }
+        }
+        votes
+    }
+
+    /// Where this node stands among the members; see the table above.
+    ///
+    /// # Errors
+    /// As `own_root`.
+    pub(crate) fn judge<E>(
+        &self,
+        (own, members): (&BTreeSet<B256>, &BTreeSet<B256>),
+        mut own_root: impl FnMut(u64) -> Result<Option<B256>, E>,
+    ) -> Result<Judgement, E> {
+        let mismatches = self.mismatches((own, members), &mut own_root)?;
+        let ours = own.intersection(members).count();
+        let mut undecided = None;
+        for mismatch in &mismatches {
+            let votes = self.votes_at(mismatch.height, (own, members));
+            let of = |root| votes.get(&root).copied().unwrap_or(0);
+            let mut against = votes.iter().filter(|(root, _)| **root != mismatch.ours);
+            if against.any(|(_, count)| is_majority(*count, members.len())) {
+                return Ok(Judgement::Outvoted(*mismatch));
+            }
+            if !is_majority(ours + of(mismatch.ours), members.len()) {
+                undecided.get_or_insert(*mismatch);
+            }
+        }
+        Ok(match undecided {
+            Some(mismatch) => Judgement::Undecided(mismatch),
+            None if mismatches.is_empty() => Judgement::Agreed,
+            None => Judgement::Disputed(mismatches),
+        })
+    }
+}
+
+/// Whether so many are more than half of all.
+pub(crate) const fn is_majority(count: usize, all: usize) -> bool {
+    2 * count > all
+}
+
+/// What the members' words say of our state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// Nobody differs.
+    Agreed,
+    /// These differ, and more than half of all members signed our root where they do.
+    Disputed(Vec<Mismatch>),
+    /// More than half of all members signed another root than ours.
+    Outvoted(Mismatch),
+    /// Nobody has more than half; who differs.
+    Undecided(Mismatch),
 }
 
 /// A state that a member without one may take.
@@ -119,163 +213,106 @@ pub(crate) struct Believed {
     pub(crate) signers: Vec<B256>,
 }
 
-/// The newest state, at `from` or above, that more than half of the members signed.
+/// Whether this node has a state that another would take the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has one.
+    Here,
+    /// It has none: its private database is new or lost, or it is a new member.
+    Lost,
+    /// It has none because its operator threw it away when the group had stopped: what
+    /// it signed before counts no more.
+    Disowned,
+}
+
+/// The newest state, at `from` or above, that the members may be believed.
 ///
-/// Who has lost its state cannot sign it anew, so it counts among the members only
-/// for heights that it signed before, and then its own word must agree.
+/// Who has a state gives it up for one that more than half of all members signed: its
+/// own silence counts against it. Who has none cannot sign, and is not counted for
+/// heights that it has not signed; then the same others must have agreed with what it
+/// signed last, so that nobody leads it away from its own past.
 pub(crate) fn newest_believed<'a>(
-    own: B256,
-    members: &BTreeSet<B256>,
+    (own, members): (&BTreeSet<B256>, &BTreeSet<B256>),
     attestations: impl Iterator<Item = &'a Attestation>,
     from: u64,
+    standing: Standing,
 ) -> Option<Believed> {
-    let mut by_height: BTreeMap<u64, BTreeMap<B256, B256>> = BTreeMap::new();
+    let mut words: BTreeMap<u64, BTreeMap<B256, B256>> = BTreeMap::new();
     for attestation in attestations {
         let org = B256::from(attestation.org);
-        if attestation.height >= from && members.contains(&org) {
-            let at = by_height.entry(attestation.height).or_default();
+        let counts = standing != Standing::Disowned || !own.contains(&org);
+        if members.contains(&org) && counts {
+            let at = words.entry(attestation.height).or_default();
             at.insert(org, B256::from(attestation.root));
         }
     }
-    let mut newest_first = by_height.iter().rev();
-    newest_first.find_map(|(height, signed)| believed(own, members, *height, signed))
+    let ballot = Ballot {
+        own,
+        members,
+        words: &words,
+    };
+    let mut newest_first = words.range(from..).rev();
+    newest_first.find_map(|(height, _)| ballot.believed(*height, standing))
 }
 
-fn believed(
-    own: B256,
-    members: &BTreeSet<B256>,
-    height: u64,
-    signed: &BTreeMap<B256, B256>,
-) -> Option<Believed> {
-    let mine = signed.get(&own);
-    let electorate = members.len() - usize::from(mine.is_none() && members.contains(&own));
-    let mut votes: BTreeMap<B256, Vec<B256>> = BTreeMap::new();
-    for (org, root) in signed {
-        votes.entry(*root).or_default().push(*org);
+/// Words by height and member.
+struct Ballot<'a> {
+    own: &'a BTreeSet<B256>,
+    members: &'a BTreeSet<B256>,
+    words: &'a BTreeMap<u64, BTreeMap<B256, B256>>,
+}
+
+impl Ballot<'_> {
+    fn believed(&self, height: u64, standing: Standing) -> Option<Believed> {
+        let mut votes: BTreeMap<B256, Vec<B256>> = BTreeMap::new();
+        for (org, root) in self.words.get(&height)? {
+            votes.entry(*root).or_default().push(*org);
+        }
+        let electorate = self.electorate(height, standing);
+        let (root, mut signers) = votes
+            .into_iter()
+            .find(|(_, signers)| is_majority(signers.len(), electorate))?;
+        if !is_majority(signers.len(), self.members.len()) && !self.is_linked(height, electorate) {
+            return None;
+        }
+        signers.retain(|signer| !self.own.contains(signer));
+        (!signers.is_empty()).then_some(Believed {
+            height,
+            root,
+            signers,
+        })
     }
-    let (root, mut signers) = votes
-        .into_iter()
-        .find(|(_, signers)| 2 * signers.len() > electorate)?;
-    if mine.is_some_and(|mine| *mine != root) {
-        return None;
+
+    /// How many are counted at a height.
+    fn electorate(&self, height: u64, standing: Standing) -> usize {
+        let has_signed = |org: &B256| {
+            let at = self.words.get(&height);
+            at.is_some_and(|at| at.contains_key(org))
+        };
+        let silent = |org: &&B256| self.members.contains(*org) && !has_signed(org);
+        match standing {
+            Standing::Here => self.members.len(),
+            Standing::Lost | Standing::Disowned => {
+                self.members.len() - self.own.iter().filter(silent).count()
+            }
+        }
     }
-    signers.retain(|signer| *signer != own);
-    (!signers.is_empty()).then_some(Believed {
-        height,
-        root,
-        signers,
-    })
+
+    /// Whether enough others signed what we signed last, up to this height.
+    fn is_linked(&self, height: u64, electorate: usize) -> bool {
+        let mut newest_first = self.words.range(..=height).rev();
+        let last = newest_first.find_map(|(_, at)| {
+            let mine = self.own.iter().find_map(|org| at.get(org))?;
+            Some((at, *mine))
+        });
+        let Some((at, mine)) = last else {
+            return true;
+        };
+        let others = at.iter().filter(|(org, _)| !self.own.contains(*org));
+        let agreeing = others.filter(|(_, root)| **root == mine).count();
+        is_majority(agreeing, electorate)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::convert::Infallible;
-
-    fn org(byte: u8) -> B256 {
-        B256::repeat_byte(byte)
-    }
-
-    fn signed(by: u8, height: u64, root: u8) -> Attestation {
-        Attestation {
-            org: [by; 32],
-            height,
-            root: [root; 32],
-            signature: Vec::new(),
-        }
-    }
-
-    fn mismatch(book: &Book, reached: u64, root: u8) -> Option<(u8, u64)> {
-        let own_root = |height| Ok::<_, Infallible>((height <= reached).then(|| org(root)));
-        let Ok(found) = book.mismatch(org(1), own_root);
-        found.map(|found| (found.org[0], found.height))
-    }
-
-    #[test]
-    fn other_root_for_the_same_height_is_named_with_member_and_height() {
-        let mut book = Book::default();
-        for attestation in [signed(1, 64, 7), signed(2, 64, 7), signed(3, 64, 8)] {
-            assert!(book.note(attestation));
-        }
-        assert_eq!(mismatch(&book, 63, 7), None, "we have not come so far");
-        assert_eq!(mismatch(&book, 64, 7), Some((3, 64)));
-    }
-
-    #[test]
-    fn member_that_signs_our_root_again_is_forgiven() {
-        let mut book = Book::default();
-        book.note(signed(3, 64, 8));
-        assert_eq!(mismatch(&book, 128, 7), Some((3, 64)));
-        book.note(signed(3, 128, 7));
-        assert_eq!(mismatch(&book, 128, 7), None);
-        book.note(signed(3, 64, 7));
-        assert_eq!(mismatch(&book, 100, 7), None);
-    }
-
-    #[test]
-    fn newest_that_more_than_half_signed_is_believed() {
-        let members: BTreeSet<_> = (1..=4).map(org).collect();
-        let believed = |signed: &[Attestation], from| {
-            let believed = newest_believed(org(1), &members, signed.iter(), from);
-            believed.map(|one| (one.height, one.root[0], one.signers.len()))
-        };
-        let mut words = vec![signed(2, 64, 7), signed(3, 64, 7), signed(2, 128, 9)];
-        assert_eq!(believed(&words, 0), Some((64, 7, 2)), "two of three others");
-        words.push(signed(3, 128, 8));
-        assert_eq!(believed(&words, 0), Some((64, 7, 2)), "they differ at 128");
-        words.push(signed(4, 128, 9));
-        assert_eq!(believed(&words, 0), Some((128, 9, 2)));
-        assert_eq!(believed(&words, 129), None);
-        // Our own earlier word counts, and must agree.
-        words.push(signed(1, 128, 8));
-        assert_eq!(believed(&words, 65), None);
-    }
-
-    #[test]
-    fn strangers_do_not_vote_and_two_can_help_each_other() {
-        let pair: BTreeSet<_> = [org(1), org(2)].into();
-        let words = [signed(9, 64, 7), signed(8, 64, 7)];
-        assert_eq!(newest_believed(org(1), &pair, words.iter(), 0), None);
-        let words = [signed(2, 64, 7)];
-        let found = newest_believed(org(1), &pair, words.iter(), 0);
-        assert_eq!(found.map(|found| found.height), Some(64));
-        let alone = [signed(1, 64, 7)];
-        assert_eq!(
-            newest_believed(org(1), &pair, alone.iter(), 0),
-            None,
-            "nobody to ask"
-        );
-    }
-
-    proptest! {
-        /// Fewer than half of the others can make nobody believe anything.
-        #[test]
-        fn minority_is_never_believed(
-            others in 1..9u8,
-            words in proptest::collection::vec((2..11u8, 1..4u64, any::<bool>()), 0..60),
-        ) {
-            let members: BTreeSet<_> = (1..=others + 1).map(org).collect();
-            let liars = others / 2;
-            let is_liar = |by: u8| by - 2 < liars;
-            // Liars say anything; the honest always say 7.
-            let words: Vec<_> = words.into_iter()
-                .map(|(by, height, lies)| signed(by, height, if is_liar(by) && lies { 8 } else { 7 }))
-                .collect();
-            if let Some(found) = newest_believed(org(1), &members, words.iter(), 0) {
-                prop_assert_eq!(found.root, org(7));
-            }
-        }
-
-        #[test]
-        fn book_is_bounded_and_reads_back(words in proptest::collection::vec((1..5u8, 0..100u64, any::<u8>()), 0..300)) {
-            let mut book = Book::default();
-            for (by, height, root) in words {
-                book.note(signed(by, height, root));
-            }
-            prop_assert!(book.all().count() <= 4 * KEPT_PER_MEMBER);
-            let bytes = borsh::to_vec(&book).expect("memory");
-            prop_assert_eq!(borsh::from_slice::<Book>(&bytes).expect("what was written"), book);
-        }
-    }
-}
+mod tests;

@@ -7,10 +7,15 @@
 //! members: handle -> envelope (known before the transaction is in the pool) -> digest
 //! ```
 //!
+//! Every public transaction that may carry a handle is written down by the scanner. One
+//! whose envelope comes later, by a member's mistake or because this node was away, is
+//! found then: what was settled behind it is settled anew. Which envelope a handle names
+//! in a group stays known when that is erased.
+//!
 //! The parties of a transaction are a group of the chain with just these members and
 //! this mode; where there is none, one has to be made first. All members have to
 //! acknowledge before the public transaction leaves: nobody recognises its handle
-//! otherwise, since it carries no tag.
+//! before the envelope is there, since it carries no tag.
 //!
 //! As in `GoQuorum`, the handle binds the payload and nothing else: who copies it into
 //! a transaction of his own has the payload run in his name. Groups in counter-party
@@ -21,19 +26,20 @@ use crate::{
         delivery::{self, Content, Way},
         follower,
         members::blocking,
-        node::{caller, groups_of, member, of_ask, of_enclave, of_seal},
         reading,
         registry::GroupRecord,
         rows::MarkerRow,
         shared::Shared,
+        tenants::{caller, groups_of, member, of_ask, of_enclave, of_seal},
     },
     transactions::SubmitError,
 };
 use alloy_primitives::{Address, B256, B512, Bytes};
-use medina_enclave::{Digest, EnclaveError, GroupId, PayloadStatus, RawHandle};
+use medina_enclave::{Metadata, RawHandle};
 use medina_execution::private::CompatCall;
 use medina_pool::PoolError;
 use medina_rpc::privacy::{CompatSend, PrivateError, PrivateResult, Tenant};
+use medina_storage::StorageError;
 use medina_types::{
     CompatTransaction, PrivacyMode, RecoveredTransaction, Transaction, compat_handle,
 };
@@ -84,6 +90,7 @@ pub(crate) async fn send_payload(
     payload: Bytes,
     to: CompatSend,
 ) -> PrivateResult<B512> {
+    check_rate(shared, tenant)?;
     let group = group_of(shared, tenant, &to, None).await?;
     let by = tenant.clone();
     let stored = blocking(shared, move |shared| {
@@ -97,6 +104,20 @@ pub(crate) async fn send_payload(
     let answer = B512::from(handle.0);
     deliver(shared, tenant, group, handle).await?;
     Ok(answer)
+}
+
+/// Payloads that are stored or sent without a signed transaction are counted by tenant.
+///
+/// # Errors
+/// [`PrivateError::Limit`].
+pub(crate) fn check_rate(shared: &Shared, tenant: &Tenant) -> PrivateResult<()> {
+    if shared.payload_rates.try_take(tenant.org, shared.now_ms()) {
+        return Ok(());
+    }
+    let max = shared.limits.sender_per_minute;
+    Err(PrivateError::Limit(format!(
+        "{max} payloads were stored within a minute, the limit; wait a little"
+    )))
 }
 
 /// The group of just these parties. Of several, one that has the contract called.
@@ -116,11 +137,11 @@ async fn group_of(
         let Some(callee) = callee else {
             return Ok(first);
         };
-        if has_code(shared, &first, callee)? {
+        if has_code(shared, &tenant, &first, callee)? {
             return Ok(first);
         }
         for group in fitting {
-            if has_code(shared, &group, callee)? {
+            if has_code(shared, &tenant, &group, callee)? {
                 return Ok(group);
             }
         }
@@ -147,9 +168,14 @@ fn no_group(to: &CompatSend) -> PrivateError {
     ))
 }
 
-fn has_code(shared: &Shared, group: &GroupRecord, address: Address) -> PrivateResult<bool> {
-    let code = reading::with_state(shared, group.id, None, |store, at| {
-        store.code_at(at, address)
+fn has_code(
+    shared: &Shared,
+    tenant: &Tenant,
+    group: &GroupRecord,
+    address: Address,
+) -> PrivateResult<bool> {
+    let code = reading::with_state(shared, tenant, group.id, None, |store, at| {
+        store.code_at(at.private, address)
     })?;
     Ok(code.is_some_and(|code| !code.is_empty()))
 }
@@ -206,41 +232,51 @@ async fn acknowledged(shared: &Arc<Shared>, digest: B256) -> PrivateResult<()> {
     }
 }
 
-/// The marker that a public transaction is if its data is a handle of ours. It counts
-/// however it ended: its public side has no meaning.
-///
-/// # Errors
-/// When the enclave does not answer: the block has to be looked at again.
-pub(crate) fn marker_of(
-    shared: &Shared,
-    transaction: &Transaction,
-) -> Result<Option<MarkerRow>, EnclaveError> {
+/// What a public transaction is if its data is a handle of ours, which shows when the
+/// envelope is here. It counts however it ended: its public side has no meaning.
+pub(crate) fn candidate(shared: &Shared, transaction: &Transaction) -> Option<MarkerRow> {
     if !shared.chain.quorum_compat {
-        return Ok(None);
+        return None;
     }
-    let Some(handle) = compat_handle(transaction) else {
-        return Ok(None);
-    };
-    let Some(digest) = shared.enclave.digest_of(&RawHandle(handle.0))? else {
-        return Ok(None);
-    };
-    let Some(group) = group_of_digest(shared, &digest)? else {
-        return Ok(None);
-    };
-    let tag = shared.enclave.tag(&group, &digest)?;
-    Ok(Some(MarkerRow {
-        digest: digest.0,
-        tag: tag.0,
-        transaction: transaction.tx_hash().0,
-    }))
+    let handle = compat_handle(transaction)?;
+    Some(MarkerRow::of_handle(&handle.0, *transaction.tx_hash()))
 }
 
-fn group_of_digest(shared: &Shared, digest: &Digest) -> Result<Option<GroupId>, EnclaveError> {
-    Ok(match shared.enclave.status(digest)? {
-        PayloadStatus::Held(held) => Some(held.metadata.group),
-        // Without its payload nothing can be done but to pass over it.
-        PayloadStatus::Erased(_) | PayloadStatus::Missing => None,
-    })
+/// Notes an envelope that this node has sealed or taken in, if a handle names it. A
+/// transaction with the handle that was passed by is looked at again. Call it after
+/// each, also where the enclave had the envelope before: the call may have been lost.
+///
+/// # Errors
+/// When the private database does not take it.
+pub(crate) fn note_envelope(
+    shared: &Shared,
+    digest: B256,
+    metadata: &Metadata,
+) -> Result<(), StorageError> {
+    let Some(handle) = metadata
+        .handle
+        .as_ref()
+        .filter(|_| shared.chain.quorum_compat)
+    else {
+        return Ok(());
+    };
+    let (rows, group) = (&shared.rows, B256::from(metadata.group.0));
+    if rows.digest_of_handle(&handle.0, group)?.is_some() {
+        return Ok(());
+    }
+    // Before the handle is known: a crash between must not lose the look.
+    if rows.is_handle_placed(&handle.0)? {
+        rows.put_look(group)?;
+    }
+    rows.put_handle(&handle.0, group, digest)?;
+    // Again: the scanner may just have found it.
+    if rows.is_handle_placed(&handle.0)? {
+        rows.put_look(group)?;
+        if let Some(group) = shared.group(group) {
+            group.look_again();
+        }
+    }
+    Ok(())
 }
 
 /// The call that a public transaction and the payload behind its handle are; `None`
@@ -272,6 +308,7 @@ mod tests {
             mode,
             quorum: 0,
             attest_every: 64,
+            secret_version: 0,
             members: members.iter().copied().map(B256::repeat_byte).collect(),
             mandatory: mandatory.iter().copied().map(B256::repeat_byte).collect(),
         }

@@ -4,8 +4,9 @@
 //! Everything that decides about an item is read at the public block before the
 //! marker's, or bound by the envelope's digest, so that all members decide alike.
 
+pub(crate) use crate::private::states::{StateAt, root_at, snapshot_chunk, state_at, store};
 use crate::private::{
-    compat,
+    anchored, compat,
     queue::{Placed, Treatment},
     registry::{GroupRecord, RegistryError},
     shared::Shared,
@@ -19,12 +20,11 @@ use medina_execution::{
         PrivateReceipt, PublicBlock, RootClaim,
     },
 };
-use medina_storage::{SnapshotChunk, SnapshotCursor, StateReader, StorageError, SyncMode};
+use medina_storage::{StateReader, StorageError, SyncMode};
 use medina_types::{
     Height, MARKER_ADDRESS, PrivacyMode, RecoveredBlock, RecoveredTransaction,
     SignedPrivateTransaction,
 };
-use std::sync::Arc;
 
 /// Gas of the question whose account something is.
 const QUESTION_GAS: u64 = 200_000;
@@ -47,51 +47,6 @@ pub(crate) enum StepError {
     /// The public history that the step reads is pruned.
     #[error("public block {0} is pruned, and the group had not come so far")]
     Pruned(u64),
-}
-
-/// The state of a group, `None` where there is none yet.
-pub(crate) fn store(shared: &Shared, group: B256) -> Result<Option<Arc<GroupStore>>, PrivateError> {
-    match shared.stores.get(group) {
-        Ok(store) => Ok(Some(store)),
-        Err(PrivateError::NoState(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Our root after a public block, `None` if we have not come so far or know no more.
-pub(crate) fn root_at(
-    shared: &Shared,
-    group: B256,
-    height: u64,
-) -> Result<Option<B256>, PrivateError> {
-    let Some(store) = store(shared, group)? else {
-        return Ok(None);
-    };
-    match store.root_at(Height(height)) {
-        Ok(root) => Ok(Some(root)),
-        Err(PrivateError::NotReached { .. } | PrivateError::NotKept { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A piece of the state after a public block, `None` if we do not have that state.
-pub(crate) fn snapshot_chunk(
-    shared: &Shared,
-    group: B256,
-    height: Height,
-    cursor: Option<&SnapshotCursor>,
-    bytes_max: usize,
-) -> Result<Option<SnapshotChunk>, PrivateError> {
-    let Some(store) = store(shared, group)? else {
-        return Ok(None);
-    };
-    let at = match store.height_at(height) {
-        Ok(at) => at,
-        Err(PrivateError::NotReached { .. } | PrivateError::NotKept { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let chunk = store.store().snapshot_chunk(at, cursor, bytes_max)?;
-    Ok(Some(chunk))
 }
 
 /// Settles the markers of one public block, whole, and moves the group behind it.
@@ -120,16 +75,15 @@ pub(crate) fn settle(
         header: block.header(),
         hash: block.hash(),
         state_before: &state_before,
+        environment: shared.chain.executor.environment_of(block.header()),
     };
     let mut items = Vec::with_capacity(markers.len());
     for (placed, treatment) in markers {
-        items.push(item(
-            shared,
-            group,
-            &block,
-            (placed, *treatment),
-            &state_before,
-        )?);
+        let marker = (placed, *treatment);
+        items.push(item(shared, group, &block, marker, &state_before)?);
+    }
+    if group.mode == PrivacyMode::Validated {
+        return anchored::settle(shared, group, store, &public, &items);
     }
     let executor = shared.executor_of(group);
     let next = Position::after(height);
@@ -172,7 +126,7 @@ fn item(
 /// transaction that carries a handle.
 pub(crate) fn is_tagged(shared: &Shared, placed: &Placed) -> Result<bool, StepError> {
     use alloy_consensus::Transaction as _;
-    let block = match shared.chain.store.block_by_number(Height(placed.height)) {
+    let block = match shared.chain.store.sealed_block(Height(placed.height)) {
         Ok(block) => block,
         Err(StorageError::BlockPruned { .. }) => None,
         Err(error) => return Err(error.into()),
@@ -180,7 +134,7 @@ pub(crate) fn is_tagged(shared: &Shared, placed: &Placed) -> Result<bool, StepEr
     let index = usize::try_from(placed.index).unwrap_or(usize::MAX);
     let transaction = block
         .as_ref()
-        .and_then(|block| block.sealed.transactions().get(index));
+        .and_then(|block| block.transactions().get(index));
     let transaction = transaction.ok_or(StepError::Pruned(placed.height))?;
     Ok(transaction.to() == Some(MARKER_ADDRESS))
 }
@@ -258,6 +212,11 @@ fn fault(
     }
     if metadata.group.0 != group.id.0 || metadata.mode.number() != group.mode.number() {
         return Ok(Some("its envelope is of another group or mode".to_owned()));
+    }
+    if metadata.handle.is_some() {
+        // Several envelopes may have one handle, and members different ones of them:
+        // what all have in common decides, which is the payload.
+        return Ok(None);
     }
     if metadata.anchor_slot >= placed.height {
         return Ok(Some("its envelope names a later block".to_owned()));

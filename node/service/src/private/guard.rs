@@ -125,6 +125,7 @@ impl<E: Enclave> Enclave for Guarded<E> {
         fn open(caller: &Caller, digest: &Digest, party: &PartyId) -> Zeroizing<Vec<u8>>;
         fn status(digest: &Digest) -> PayloadStatus;
         fn rewrap(caller: &Caller, digest: &Digest, by: &PartyId, to: &[RecipientKey]) -> Envelope;
+        fn discard(caller: &Caller, digest: &Digest) -> ();
         fn erase(caller: &Caller, digest: &Digest, by: &PartyId, reason: &str) -> ErasureReceipt;
         fn tombstones(after: Option<&Digest>, limit: usize) -> Vec<Tombstone>;
         fn ensure_group_secret(caller: &Caller, group: &GroupId, version: u32) -> GroupSecretInfo;
@@ -134,7 +135,7 @@ impl<E: Enclave> Enclave for Guarded<E> {
         ) -> Vec<SealedSecret>;
         fn accept_group_secret(caller: &Caller, sealed: &SealedSecret) -> GroupSecretInfo;
         fn tag(group: &GroupId, digest: &Digest) -> Tag;
-        fn group_of(digest: &Digest, tag: &Tag) -> Option<GroupId>;
+        fn secret_of(digest: &Digest, tag: &Tag) -> Option<GroupSecretInfo>;
         fn store_raw(caller: &Caller, payload: &[u8], from: &PartyId) -> RawHandle;
         fn open_raw(caller: &Caller, handle: &RawHandle, party: &PartyId) -> Zeroizing<Vec<u8>>;
         fn seal_raw(

@@ -8,8 +8,8 @@ use crate::private::{
     shared::{OwnParty, Shared},
 };
 use alloy_primitives::B256;
-use medina_enclave::{Certificate, Enclave, EnclaveError, EpochKey};
-use medina_types::NodePublicKey;
+use medina_enclave::{Certificate, Enclave, EnclaveError, EpochKey, party_hash};
+use medina_types::NodeSecretKey;
 use serde_json::json;
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -21,7 +21,8 @@ const LOOK_PERIOD: Duration = Duration::from_secs(2);
 const PUBLISH_GAS: u64 = 500_000;
 
 /// Writes what `registerParty` takes, for the organisation's admin: one file per
-/// party, without secrets.
+/// party, without secrets. The node signs as well: by that it serves a party of another
+/// organisation than its own.
 ///
 /// # Errors
 /// As of the enclave, or when the file cannot be written.
@@ -29,21 +30,31 @@ pub(crate) fn write_registration(
     folder: &Path,
     enclave: &dyn Enclave,
     party: &OwnParty,
-    (chain_id, contract, node): (u64, alloy_primitives::Address, NodePublicKey),
+    (chain_id, contract): (u64, alloy_primitives::Address),
+    node_secret: &NodeSecretKey,
 ) -> Result<(), EnclaveError> {
+    let node = node_secret.public_key();
     let certificate = Certificate::Party {
         chain_id,
         contract: contract.0.0,
         org: party.org.0,
         node_key: node.0,
     };
-    let proof = enclave.certify(&party.id, &certificate)?;
+    let by_party = enclave.certify(&party.id, &certificate)?;
+    let by_node = node_secret.sign(&party_hash(
+        chain_id,
+        contract,
+        party.org.0,
+        party.id,
+        node.0,
+    ));
+    let proof = [by_party.0, by_node.0].concat();
     let text = json!({
         "name": party.name,
         "org": party.org,
         "identityKey": B256::from(party.id.0),
         "nodeKey": B256::from(node.0),
-        "proof": alloy_primitives::Bytes::copy_from_slice(&proof.0),
+        "proof": alloy_primitives::Bytes::from(proof),
         "contract": contract,
         "chainId": chain_id,
     });

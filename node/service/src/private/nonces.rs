@@ -53,6 +53,28 @@ impl Nonces {
         }
     }
 
+    /// Whether a marker has a nonce.
+    pub(crate) fn has_nonce(&self, digest: B256) -> bool {
+        self.in_flight.values().any(|one| *one == digest)
+    }
+
+    /// Gives a nonce back that nothing was signed for, and forgets its marker: those
+    /// behind it that nothing was signed for either move up.
+    pub(crate) fn vacate(&mut self, nonce: u64, is_signed: impl Fn(u64) -> bool) {
+        if let Some(digest) = self.in_flight.remove(&nonce) {
+            self.remove(digest);
+        }
+        let behind = self.in_flight.range(nonce..).map(|(nonce, _)| *nonce);
+        let free: Vec<_> = behind.filter(|nonce| !is_signed(*nonce)).collect();
+        for nonce in free.into_iter().rev() {
+            let digest = self.in_flight.remove(&nonce);
+            let wanted = digest.filter(|digest| self.known.contains(digest));
+            if let Some(digest) = wanted {
+                self.waiting.push_front(digest);
+            }
+        }
+    }
+
     /// The chain's next nonce of the account is known: answers what is to be in the
     /// pool, by nonce and without gaps.
     pub(crate) fn assign(&mut self, next: u64) -> Vec<Assigned> {
@@ -147,6 +169,24 @@ mod tests {
         let mut nonces = Nonces::default();
         nonces.restore(digest(2), 6);
         assert_eq!(assigned(&mut nonces, 9), [(9, 2)]);
+    }
+
+    #[test]
+    fn nonce_that_nobody_wants_any_more_holds_up_no_other() {
+        let mut nonces = Nonces::default();
+        // Sent before a restart; something foreign has used the nonce since.
+        nonces.restore(digest(9), 5);
+        nonces.add(digest(1));
+        assert_eq!(assigned(&mut nonces, 6), [(6, 1), (7, 9)]);
+        nonces.vacate(7, |nonce| nonce < 7);
+        assert_eq!(assigned(&mut nonces, 6), [(6, 1)]);
+        // One in the middle: those behind it move up, so that there is no gap.
+        for byte in 2..=4 {
+            nonces.add(digest(byte));
+        }
+        assert_eq!(assigned(&mut nonces, 6), [(6, 1), (7, 2), (8, 3), (9, 4)]);
+        nonces.vacate(7, |nonce| nonce < 7);
+        assert_eq!(assigned(&mut nonces, 6), [(6, 1), (7, 3), (8, 4)]);
     }
 
     proptest! {

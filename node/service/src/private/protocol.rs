@@ -15,7 +15,8 @@ pub(crate) const ATTESTATIONS_MAX: usize = 64 * 16;
 /// A question of one member to another.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) enum Question {
-    /// Here is an envelope for you. Answered by [`Answer::Acknowledged`].
+    /// Here is an envelope for you. Answered by [`Answer::Acknowledged`] or
+    /// [`Answer::SecretWanted`].
     Deliver {
         /// The asking organisation.
         from: [u8; 32],
@@ -23,6 +24,8 @@ pub(crate) enum Question {
         to: [u8; 32],
         /// The envelope, encoded.
         envelope: Vec<u8>,
+        /// Tag of its marker: who does not recognise it has not got it.
+        tag: [u8; 32],
         /// The secrets of the group's tags, each sealed, where the other may lack one.
         secrets: Vec<Vec<u8>>,
     },
@@ -86,6 +89,10 @@ pub(crate) enum Question {
         reason: String,
         /// When it was asked for, seconds since 1970.
         at_s: u64,
+        /// Public height up to which who carries it out has looked for markers.
+        after: u64,
+        /// Receipts of members that have carried it out.
+        receipts: Vec<Vec<u8>>,
         /// Signature of its identity key over all of this.
         signature: Vec<u8>,
     },
@@ -126,6 +133,8 @@ pub(crate) enum Answer {
     },
     /// A piece of a state.
     Chunk(Vec<u8>),
+    /// The marker's tag says nothing here: send the group's secrets too.
+    SecretWanted,
 }
 
 /// What a recipient signs when it has stored an envelope.
@@ -138,10 +147,9 @@ pub(crate) fn erasure_request(
     org: [u8; 32],
     group: [u8; 32],
     digest: [u8; 32],
-    reason: &str,
-    at_s: u64,
+    (reason, at_s, after): (&str, u64, u64),
 ) -> Vec<u8> {
-    let fields = (org, group, digest, reason, at_s);
+    let fields = (org, group, digest, reason, at_s, after);
     borsh::to_vec(&fields).expect("writing to memory cannot fail")
 }
 
@@ -173,6 +181,7 @@ impl Answer {
             Self::Noted => "noted",
             Self::Attestations { .. } => "attestations",
             Self::Chunk(_) => "a piece of a state",
+            Self::SecretWanted => "a wish for the group's secret",
         }
     }
 
@@ -223,9 +232,12 @@ mod tests {
         let base = acknowledgement([1; 32], [2; 32], [3; 32]);
         assert_ne!(base, acknowledgement([4; 32], [2; 32], [3; 32]));
         assert_ne!(base, acknowledgement([1; 32], [3; 32], [2; 32]));
-        let erasure = |reason: &str, at_s| erasure_request([1; 32], [2; 32], [3; 32], reason, at_s);
-        assert_ne!(erasure("a", 1), erasure("b", 1));
-        assert_ne!(erasure("a", 1), erasure("a", 2));
+        let erasure = |reason: &str, at_s, after| {
+            erasure_request([1; 32], [2; 32], [3; 32], (reason, at_s, after))
+        };
+        assert_ne!(erasure("a", 1, 5), erasure("b", 1, 5));
+        assert_ne!(erasure("a", 1, 5), erasure("a", 2, 5));
+        assert_ne!(erasure("a", 1, 5), erasure("a", 1, 6));
     }
 
     proptest! {

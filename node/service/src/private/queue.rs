@@ -8,8 +8,11 @@
 //! | reported erased in an earlier block     | does nothing                      |
 //! | here                                    | is executed                       |
 //! | not here                                | waits; members are asked for it   |
-//! | erased, but not before the marker       | cannot be replayed: the state     |
-//! |                                         | behind it comes from a snapshot   |
+//! | erased here, or elsewhere by the word   | cannot be replayed: the state     |
+//! | of more than half of the members        | behind it comes from a snapshot   |
+//!
+//! One member's word that a payload was erased changes nothing: it may have sent a
+//! marker for a payload that there never was.
 //!
 //! Anybody can copy a marker, so only the first one counts, whatever became of its
 //! payload since. Where it is a public transaction of `GoQuorum`'s clients that carries
@@ -17,6 +20,9 @@
 //!
 //! Blocks are taken in order and whole: a marker that waits holds up those behind
 //! it in its own group, and in no other.
+//!
+//! A vote to pass a marker over may become final when some have executed it: they go
+//! back to the block before it and settle everything from there anew.
 
 use alloy_primitives::B256;
 
@@ -43,6 +49,8 @@ pub(crate) enum Holding {
     Here,
     /// It is not here.
     Missing,
+    /// It is not here, and more than half of the members signed that they erased it.
+    Forgotten,
     /// Its key was destroyed here.
     Erased,
 }
@@ -52,7 +60,7 @@ pub(crate) enum Holding {
 pub(crate) struct OnChain {
     /// Block in which the members voted to pass it over.
     pub(crate) skipped_at: Option<u64>,
-    /// Block in which it was first reported erased.
+    /// Block in which more than half of the members had reported it erased.
     pub(crate) erased_at: Option<u64>,
 }
 
@@ -91,8 +99,18 @@ pub(crate) fn treatment(marker_height: u64, holding: Holding, chain: OnChain) ->
     match (holding, chain.erased_at) {
         (Holding::Here, _) => Treatment::Execute,
         (Holding::Missing, None) => Treatment::Wait,
-        (Holding::Erased, _) | (Holding::Missing, Some(_)) => Treatment::Rebuild,
+        (Holding::Erased | Holding::Forgotten, _) | (Holding::Missing, Some(_)) => {
+            Treatment::Rebuild
+        }
     }
+}
+
+/// Where a group goes back to when the members have voted to pass a payload over: the
+/// block before its first marker, if that was executed here.
+pub(crate) fn goes_back_to(first_marker: Option<u64>, executed_at: Option<u64>) -> Option<u64> {
+    let executed_at = executed_at?;
+    let first = first_marker.map_or(executed_at, |first| first.min(executed_at));
+    Some(first.saturating_sub(1))
 }
 
 /// What is done about the markers of one public block.
@@ -102,8 +120,9 @@ pub(crate) enum BlockTreatment {
     Settle(Vec<(Placed, Treatment)>),
     /// These payloads are asked for first.
     Wait(Vec<B256>),
-    /// The state behind the block comes from other members.
-    Rebuild(B256),
+    /// The state behind the block comes from other members; why, and what is asked for
+    /// meanwhile.
+    Rebuild(B256, Vec<B256>),
 }
 
 /// The rule for a block: whole or not at all.
@@ -114,10 +133,11 @@ pub(crate) fn block_treatment(markers: Vec<(Placed, Treatment)>) -> BlockTreatme
             .filter(move |(_, treatment)| *treatment == wanted)
             .map(|(placed, _)| placed.digest)
     };
-    if let Some(digest) = of(Treatment::Rebuild).next() {
-        return BlockTreatment::Rebuild(digest);
-    }
     let missing: Vec<_> = of(Treatment::Wait).collect();
+    if let Some(digest) = of(Treatment::Rebuild).next() {
+        let wanted = of(Treatment::Rebuild).chain(missing).collect();
+        return BlockTreatment::Rebuild(digest, wanted);
+    }
     if missing.is_empty() {
         BlockTreatment::Settle(markers)
     } else {
@@ -151,7 +171,7 @@ mod tests {
 
     #[test]
     fn table_of_the_module_holds() {
-        use Holding::{Erased, Here, Missing};
+        use Holding::{Erased, Forgotten, Here, Missing};
         let chain = |skipped_at, erased_at| OnChain {
             skipped_at,
             erased_at,
@@ -160,6 +180,8 @@ mod tests {
             (Here, chain(None, None), Treatment::Execute),
             (Missing, chain(None, None), Treatment::Wait),
             (Erased, chain(None, None), Treatment::Rebuild),
+            (Forgotten, chain(None, None), Treatment::Rebuild),
+            (Forgotten, chain(Some(900), None), Treatment::Skipped),
             // Passed over, whoever holds it and whenever the vote was.
             (Here, chain(Some(3), None), Treatment::Skipped),
             (Missing, chain(Some(900), None), Treatment::Skipped),
@@ -212,7 +234,58 @@ mod tests {
         assert_eq!(block_treatment(one_waits), BlockTreatment::Wait(waited_for));
         let one_is_lost = markers(&[Treatment::Wait, Treatment::Rebuild]);
         let lost = B256::repeat_byte(2);
-        assert_eq!(block_treatment(one_is_lost), BlockTreatment::Rebuild(lost));
+        let both = vec![lost, B256::repeat_byte(1)];
+        assert_eq!(
+            block_treatment(one_is_lost),
+            BlockTreatment::Rebuild(lost, both)
+        );
+    }
+
+    #[test]
+    fn vote_that_comes_late_goes_back_to_before_the_first_marker() {
+        assert_eq!(goes_back_to(Some(9), None), None, "not executed");
+        assert_eq!(goes_back_to(None, Some(9)), Some(8));
+        // A handle of a compat client may have been used several times.
+        assert_eq!(goes_back_to(Some(4), Some(9)), Some(3));
+        assert_eq!(goes_back_to(Some(0), Some(0)), Some(0));
+    }
+
+    /// A member that settles markers one after the other, as the follower does.
+    #[derive(Default)]
+    struct Settler {
+        /// Height, digest and what became of it, of everything settled.
+        done: Vec<(u64, B256, Treatment)>,
+    }
+
+    impl Settler {
+        fn look(&mut self, markers: &[Placed], votes: &[B256], held: &[B256]) {
+            for vote in votes {
+                let is_executed =
+                    |one: &&(u64, B256, Treatment)| one.1 == *vote && one.2 == Treatment::Execute;
+                let executed = self.done.iter().rfind(is_executed).map(|one| one.0);
+                let first = markers.iter().find(|marker| marker.digest == *vote);
+                let first = first.map(|marker| marker.height);
+                if let Some(to) = goes_back_to(first, executed) {
+                    self.done.retain(|one| one.0 <= to);
+                }
+            }
+            while let Some(next) = markers.get(self.done.len()) {
+                let is_held = held.contains(&next.digest);
+                let holding = if is_held {
+                    Holding::Here
+                } else {
+                    Holding::Missing
+                };
+                let chain = OnChain {
+                    skipped_at: votes.contains(&next.digest).then_some(900),
+                    erased_at: None,
+                };
+                match treatment(next.height, holding, chain) {
+                    Treatment::Wait | Treatment::Rebuild => return,
+                    treated => self.done.push((next.height, next.digest, treated)),
+                }
+            }
+        }
     }
 
     proptest! {
@@ -225,13 +298,42 @@ mod tests {
             erased_at in proptest::option::of(0..20u64),
         ) {
             let chain = OnChain { skipped_at, erased_at };
-            let settled: Vec<_> = [Holding::Here, Holding::Missing, Holding::Erased]
+            let all = [Holding::Here, Holding::Missing, Holding::Forgotten, Holding::Erased];
+            let settled: Vec<_> = all
                 .into_iter()
                 .map(|holding| treatment(height, holding, chain))
                 .filter(|treatment| !matches!(treatment, Treatment::Wait | Treatment::Rebuild))
                 .collect();
             prop_assert!(settled.windows(2).all(|pair| pair[0] == pair[1]));
             prop_assert!(!settled.is_empty());
+        }
+
+        /// Members hold different payloads and see the votes at different times: in the
+        /// end all have executed the same.
+        #[test]
+        fn vote_leads_all_members_to_the_same_end_whenever_they_see_it(
+            count in 1..12u32,
+            skipped in proptest::collection::btree_set(0..12u32, 0..4),
+            seen_after in proptest::collection::vec(0..12usize, 4),
+            lacks in proptest::collection::vec(proptest::collection::btree_set(0..12u32, 0..4), 4),
+        ) {
+            let markers: Vec<_> = (0..count).map(|index| placed(u64::from(index) + 1, index)).collect();
+            let votes: Vec<_> = markers.iter().filter(|one| skipped.contains(&one.index)).map(|one| one.digest).collect();
+            let mut ends = Vec::new();
+            for (seen_after, lacks) in seen_after.into_iter().zip(lacks) {
+                // What nobody passed over comes in the end.
+                let held: Vec<_> = markers.iter().filter(|one| !lacks.contains(&one.index)).map(|one| one.digest).collect();
+                let all: Vec<_> = markers.iter().filter(|one| !(lacks.contains(&one.index) && skipped.contains(&one.index))).map(|one| one.digest).collect();
+                let mut settler = Settler::default();
+                settler.look(&markers[..seen_after.min(markers.len())], &[], &held);
+                settler.look(&markers, &[], &held);
+                settler.look(&markers, &votes[..votes.len() / 2], &held);
+                settler.look(&markers, &votes, &all);
+                settler.look(&markers, &votes, &all);
+                ends.push(settler.done);
+            }
+            prop_assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "{:?}", ends);
+            prop_assert_eq!(ends[0].len(), markers.len());
         }
 
         #[test]

@@ -2,17 +2,15 @@
 //! question to anybody else. What decides over private state is read at the public
 //! block at hand, so that all members read the same.
 
-use crate::private::attestation::Attestation;
+use crate::private::{attestation::Attestation, audit_anchor::AuditAnchor};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, sol};
-use medina_enclave::{PartyId, RecipientKey};
-use medina_execution::{CallEnvironment, CallRequest, Executor};
+use medina_enclave::{AuditHead, PartyId, RecipientKey};
+use medina_execution::{CallEnvironment, CallRequest, Executor, private::PRIVATE_GROUPS};
 use medina_storage::{StateReader, StorageError, Store};
 use medina_types::{Height, NodePublicKey, PrivacyMode};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Name of the contract among those of the chain.
-pub(crate) const PRIVATE_GROUPS: &str = "privateGroups";
 /// Gas of one question; a group of 64 members is read within it.
 const QUESTION_GAS: u64 = 5_000_000;
 /// Parties and groups that are read one after the other in one look.
@@ -44,12 +42,15 @@ sol! {
     function group(bytes32 id) external view returns (GroupRow memory);
     function groupCount() external view returns (uint256);
     function groupAt(uint256 index) external view returns (bytes32);
+    function secretVersion(bytes32 id) external view returns (uint32);
     function memberSince(bytes32 id, bytes32 org) external view returns (uint64);
     function skipOf(bytes32 id, bytes32 digest) external view returns (uint64 height, uint8 yes);
     function erasedAt(bytes32 id, bytes32 digest) external view returns (uint64);
+    function auditOf(bytes32 org) external view returns (uint64 entries, bytes32 head, uint64 height);
 
     function publishKey(bytes32 org, uint32 epoch, bytes32 key, uint48 validFrom, bytes calldata signature) external;
     function reportErased(bytes32 id, bytes32 digest, bytes32 receiptsHash) external;
+    function recordAudit(bytes32 org, uint64 entries, bytes32 head) external;
 }
 
 /// Why the contract gave no answer.
@@ -88,6 +89,8 @@ pub(crate) struct GroupRecord {
     pub(crate) quorum: u16,
     /// Members attest at heights that this divides.
     pub(crate) attest_every: u64,
+    /// How many members have left so far.
+    pub(crate) secret_version: u32,
     /// Its members.
     pub(crate) members: Vec<B256>,
     /// Those whose acknowledgement delivery always waits for.
@@ -220,12 +223,26 @@ impl View<'_> {
     }
 
     /// Whose identity key this is or was.
-    pub(crate) fn org_of(&self, party: PartyId) -> Result<Option<B256>, RegistryError> {
+    pub(crate) fn owner_of(&self, party: PartyId) -> Result<Option<B256>, RegistryError> {
         let identity = B256::from(party.0);
         let org = self.ask(&orgOfCall {
             identityKey: identity,
         })?;
         Ok((!org.is_zero()).then_some(org))
+    }
+
+    /// Whose identity key this is; one that was replaced since is nobody's.
+    pub(crate) fn org_of(&self, party: PartyId) -> Result<Option<B256>, RegistryError> {
+        let identity = B256::from(party.0);
+        let org = self.ask(&orgOfCall {
+            identityKey: identity,
+        })?;
+        if org.is_zero() {
+            return Ok(None);
+        }
+        // The contract keeps old keys, so that nobody else takes them.
+        let now = self.party(org)?;
+        Ok(now.filter(|now| now.id == party).map(|_| org))
     }
 
     /// All parties.
@@ -256,6 +273,7 @@ impl View<'_> {
             mode,
             quorum: row.quorum,
             attest_every: u64::from(row.attestEvery).max(1),
+            secret_version: self.secret_version(id)?,
             members: row.members,
             mandatory: row.mandatory,
         }))
@@ -279,16 +297,34 @@ impl View<'_> {
         Ok((since != 0).then_some(since))
     }
 
+    /// How many members have left a group so far: the version of its secret.
+    pub(crate) fn secret_version(&self, id: B256) -> Result<u32, RegistryError> {
+        self.ask(&secretVersionCall { id })
+    }
+
     /// Block in which the members passed a marker over.
     pub(crate) fn skipped_at(&self, id: B256, digest: B256) -> Result<Option<u64>, RegistryError> {
         let skip = self.ask(&skipOfCall { id, digest })?;
         Ok((skip.height != 0).then_some(skip.height))
     }
 
-    /// Block in which a payload was first reported erased.
+    /// Block in which more than half of the members had reported a payload erased.
     pub(crate) fn erased_at(&self, id: B256, digest: B256) -> Result<Option<u64>, RegistryError> {
         let erased = self.ask(&erasedAtCall { id, digest })?;
         Ok((erased != 0).then_some(erased))
+    }
+
+    /// What an organisation wrote of its audit log, `None` before the first time.
+    pub(crate) fn audit_of(&self, org: B256) -> Result<Option<AuditAnchor>, RegistryError> {
+        let found = self.ask(&auditOfCall { org })?;
+        let head = AuditHead {
+            entries: found.entries,
+            hash: found.head.0,
+        };
+        Ok((found.height != 0).then_some(AuditAnchor {
+            head,
+            height: found.height,
+        }))
     }
 
     /// Whether the identity key of a member's organisation signed an attestation.
@@ -328,6 +364,16 @@ pub(crate) fn publish_key_input(
         key: B256::from(key.x25519),
         validFrom: alloy_primitives::aliases::U48::from(valid_from),
         signature: Bytes::copy_from_slice(&signature.0),
+    };
+    Bytes::from(call.abi_encode())
+}
+
+/// Input of the transaction that says how far an audit log is.
+pub(crate) fn record_audit_input(org: B256, head: &AuditHead) -> Bytes {
+    let call = recordAuditCall {
+        org,
+        entries: head.entries,
+        head: B256::from(head.hash),
     };
     Bytes::from(call.abi_encode())
 }

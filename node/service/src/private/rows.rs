@@ -4,26 +4,42 @@
 //! | key                        | value                                             |
 //! |----------------------------|---------------------------------------------------|
 //! | `scanned`                  | public height up to which markers were looked for |
+//! | `looked-through`           | entry of the audit log where a look goes on       |
 //! | `m` height index           | [`MarkerRow`]                                     |
 //! | `d` digest height index    | nothing: where a digest's markers stand           |
+//! | `h` height index           | [`MarkerRow`] that may be a handle of `GoQuorum`  |
+//! | `H` handle height index    | nothing: where a handle stands                    |
+//! | `g` handle group           | digest of the envelope behind a handle            |
+//! | `q` digest                 | the handle of an envelope, kept over its erasure  |
+//! | `k` group digest           | height of a vote that is still to be looked at    |
+//! | `c` group                  | organisation that made it                         |
+//! | `l` group                  | nothing: markers passed by are to be looked at    |
+//! | `Z` group                  | nothing: the group has stopped                    |
 //! | `o` digest                 | [`Delivery`]                                      |
 //! | `u` digest                 | nothing: the delivery is not complete             |
+//! | `w` digest                 | [`UnmarkedRow`]                                   |
 //! | `n` nonce                  | [`SentMarker`]                                    |
 //! | `a` group                  | [`Book`]                                          |
 //! | `e` digest                 | [`ErasureRow`]                                    |
 //! | `f` digest                 | nothing: the erasure is not complete              |
+//! | `r` digest org             | public transaction that reported an erasure       |
 //!
 //! Nothing here is a secret or a plaintext.
 
-use crate::private::{attestation::Book, outbox::Delivery, queue::Placed};
+mod deliveries;
+mod found;
+
+pub(crate) use deliveries::UnmarkedRow;
+pub(crate) use found::Findings;
+
+use crate::private::{attestation::Book, outbox::Delivery};
 use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 use medina_storage::{Note, StorageError, Store, SyncMode};
 use std::path::Path;
 
 const SCANNED: &[u8] = b"scanned";
-const MARKER: u8 = b'm';
-const PLACE: u8 = b'd';
+const LOOKED_THROUGH: &[u8] = b"looked-through";
 const DELIVERY: u8 = b'o';
 const UNFINISHED_DELIVERY: u8 = b'u';
 const SENT: u8 = b'n';
@@ -34,9 +50,6 @@ const UNFINISHED_ERASURE: u8 = b'f';
 /// Rows that one look lists.
 const LISTED_MAX: usize = 100_000;
 
-/// Places of one digest that one look lists.
-const PLACES_PER_LOOK: usize = 64;
-
 /// A marker of any group, as the public chain has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(crate) struct MarkerRow {
@@ -46,6 +59,10 @@ pub(crate) struct MarkerRow {
     pub(crate) tag: [u8; 32],
     /// Hash of the public transaction.
     pub(crate) transaction: [u8; 32],
+    /// Digest and tag are the halves of a handle instead, of `GoQuorum`'s clients; the
+    /// row's key says so.
+    #[borsh(skip)]
+    pub(crate) is_handle: bool,
 }
 
 /// A marker that was sent with a nonce of the marker account.
@@ -79,23 +96,36 @@ pub(crate) struct ErasureRow {
     pub(crate) reason: String,
     /// When it was asked for, seconds since 1970.
     pub(crate) at_s: u64,
-    /// The asking organisation's signature.
+    /// Public height behind which its marker does not come any more.
+    pub(crate) after: u64,
+    /// The asking organisation's signature; empty until it is done here.
     pub(crate) signature: Vec<u8>,
     /// Whether the asking organisation is one of this node.
     pub(crate) is_ours: bool,
-    /// Whether this node has destroyed its keys.
-    pub(crate) is_done_here: bool,
+    /// Whether the asking organisation sent the payload, so that the others obey.
+    pub(crate) is_senders: bool,
+    /// The erasure that this is a part of: the same transaction, sealed another time.
+    pub(crate) part_of: Option<[u8; 32]>,
+    /// When this node had destroyed its keys and removed its words.
+    pub(crate) done_at_s: Option<u64>,
     /// Everybody who may hold it.
     pub(crate) holders: Vec<HolderRow>,
-    /// Public transaction that reported it.
+    /// Public transaction that reported it, as the chain has it.
     pub(crate) event: Option<[u8; 32]>,
+    /// Nobody waits for a report of this node.
+    pub(crate) is_unreported: bool,
 }
 
 impl ErasureRow {
     /// Whether nothing is left to be done.
     pub(crate) fn is_complete(&self) -> bool {
-        let is_known_everywhere = self.holders.iter().all(|holder| holder.receipt.is_some());
-        self.is_done_here && (!self.is_ours || is_known_everywhere)
+        let is_told = self.part_of.is_some() || self.event.is_some() || self.is_unreported;
+        self.done_at_s.is_some() && is_told && (!self.is_ours || self.is_known_everywhere())
+    }
+
+    /// Whether every holder has given its receipt.
+    pub(crate) fn is_known_everywhere(&self) -> bool {
+        self.holders.iter().all(|holder| holder.receipt.is_some())
     }
 }
 
@@ -110,10 +140,6 @@ fn key(kind: u8, name: &[u8]) -> Vec<u8> {
     [&[kind], name].concat()
 }
 
-fn place_key(height: u64, index: u32) -> Vec<u8> {
-    [&height.to_be_bytes()[..], &index.to_be_bytes()].concat()
-}
-
 fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
     borsh::to_vec(value).expect("writing to memory cannot fail")
 }
@@ -123,15 +149,6 @@ fn malformed(key: &[u8]) -> StorageError {
         "a row of the private database is damaged: key {}",
         alloy_primitives::hex::encode(key)
     ))
-}
-
-/// Height and index at the end of a key.
-fn place_of(key: &[u8]) -> RowResult<(u64, u32)> {
-    let place = key.last_chunk::<12>().ok_or_else(|| malformed(key))?;
-    let (height, index) = place.split_at(8);
-    let height = height.try_into().map_err(|_| malformed(key))?;
-    let index = index.try_into().map_err(|_| malformed(key))?;
-    Ok((u64::from_be_bytes(height), u32::from_be_bytes(index)))
 }
 
 impl Rows {
@@ -158,115 +175,9 @@ impl Rows {
         self.get(SCANNED)
     }
 
-    /// Notes the markers of blocks up to a height.
-    pub(crate) fn put_markers(
-        &self,
-        scanned: u64,
-        markers: &[(u64, u32, MarkerRow)],
-    ) -> RowResult<()> {
-        let mut notes = vec![Note::put(SCANNED, encode(&scanned))];
-        for (height, index, row) in markers {
-            let place = place_key(*height, *index);
-            notes.push(Note::put(key(MARKER, &place), encode(row)));
-            let by_digest = [&row.digest[..], &place].concat();
-            notes.push(Note::put(key(PLACE, &by_digest), Vec::new()));
-        }
-        // Lost with a crash, the blocks are looked through again.
-        self.put(&notes, SyncMode::Deferred)
-    }
-
-    /// Markers of blocks from one to another, at most so many, in order.
-    pub(crate) fn markers(
-        &self,
-        from: u64,
-        to: u64,
-        max: usize,
-    ) -> RowResult<Vec<(Placed, MarkerRow)>> {
-        let start = key(MARKER, &place_key(from, 0));
-        let mut markers = Vec::new();
-        for found in self.0.note_keys(&[MARKER], &start, max)? {
-            let (height, index) = place_of(&found)?;
-            if height > to {
-                break;
-            }
-            let row: MarkerRow = self.get(&found)?.ok_or_else(|| malformed(&found))?;
-            let placed = Placed {
-                height,
-                index,
-                digest: B256::from(row.digest),
-                transaction: B256::from(row.transaction),
-            };
-            markers.push((placed, row));
-        }
-        Ok(markers)
-    }
-
-    /// Where the first marker of a digest stands: height, index and transaction.
-    pub(crate) fn place_of_digest(&self, digest: B256) -> RowResult<Option<Placed>> {
-        let prefix = key(PLACE, digest.as_slice());
-        let Some(found) = self.0.note_keys(&prefix, &prefix, 1)?.pop() else {
-            return Ok(None);
-        };
-        let (height, index) = place_of(&found)?;
-        let row: Option<MarkerRow> = self.get(&key(MARKER, &place_key(height, index)))?;
-        Ok(row.map(|row| Placed {
-            height,
-            index,
-            digest,
-            transaction: B256::from(row.transaction),
-        }))
-    }
-
-    /// Where the first marker of a digest stands that somebody recognises: anybody may
-    /// put a digest on the chain with another tag.
-    pub(crate) fn first_place_of<E: From<StorageError>>(
-        &self,
-        digest: B256,
-        mut is_recognised: impl FnMut(&MarkerRow) -> Result<bool, E>,
-    ) -> Result<Option<Placed>, E> {
-        let prefix = key(PLACE, digest.as_slice());
-        let mut start = prefix.clone();
-        loop {
-            let page = self.0.note_keys(&prefix, &start, PLACES_PER_LOOK)?;
-            for found in &page {
-                let (height, index) = place_of(found)?;
-                let marker: Option<MarkerRow> =
-                    self.get(&key(MARKER, &place_key(height, index)))?;
-                if let Some(row) = marker
-                    && is_recognised(&row)?
-                {
-                    return Ok(Some(Placed {
-                        height,
-                        index,
-                        digest,
-                        transaction: B256::from(row.transaction),
-                    }));
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == PLACES_PER_LOOK => {
-                    start = [&last[..], &[0]].concat();
-                }
-                _ => return Ok(None),
-            }
-        }
-    }
-
     /// A delivery, complete or not.
     pub(crate) fn delivery(&self, digest: B256) -> RowResult<Option<Delivery>> {
         self.get(&key(DELIVERY, digest.as_slice()))
-    }
-
-    /// Writes a delivery; on the disk when this returns.
-    pub(crate) fn put_delivery(&self, delivery: &Delivery, is_open: bool) -> RowResult<()> {
-        let name = &delivery.digest;
-        let mark = key(UNFINISHED_DELIVERY, name);
-        let mark = match is_open {
-            true => Note::put(mark, Vec::new()),
-            false => Note::delete(mark),
-        };
-        let row = Note::put(key(DELIVERY, name), encode(delivery));
-        self.put(&[row, mark], SyncMode::Synced)
     }
 
     /// Deliveries that were not complete when they were last written.
@@ -335,13 +246,20 @@ impl Rows {
         self.put(&[row, mark], SyncMode::Synced)
     }
 
+    /// Entry of the audit log up to which envelopes were looked for that nothing names.
+    pub(crate) fn looked_through(&self) -> RowResult<u64> {
+        Ok(self.get(LOOKED_THROUGH)?.unwrap_or(0))
+    }
+
+    /// Notes that entry; lost with a crash, they are looked for again.
+    pub(crate) fn put_looked_through(&self, entry: u64) -> RowResult<()> {
+        let row = Note::put(LOOKED_THROUGH, encode(&entry));
+        self.put(&[row], SyncMode::Deferred)
+    }
+
     /// Erasures that are not complete.
-    pub(crate) fn open_erasures(&self) -> RowResult<Vec<ErasureRow>> {
-        let mut erasures = Vec::new();
-        for digest in self.names(UNFINISHED_ERASURE)? {
-            erasures.extend(self.erasure(digest)?);
-        }
-        Ok(erasures)
+    pub(crate) fn open_erasures(&self) -> RowResult<Vec<B256>> {
+        self.names(UNFINISHED_ERASURE)
     }
 
     /// Puts everything on the disk.
@@ -356,7 +274,7 @@ mod tests {
     use medina_storage::{OpenOptions, SharedCache, StoreSize};
     use tempfile::TempDir;
 
-    fn rows() -> (TempDir, Rows) {
+    pub(super) fn rows() -> (TempDir, Rows) {
         let folder = tempfile::tempdir().expect("a folder");
         let rows = open(folder.path());
         (folder, rows)
@@ -368,59 +286,6 @@ mod tests {
             ..OpenOptions::default()
         };
         Rows::open(&folder.join("rows"), options).expect("a database")
-    }
-
-    fn marker(byte: u8) -> MarkerRow {
-        MarkerRow {
-            digest: [byte; 32],
-            tag: [0xee; 32],
-            transaction: [byte ^ 0xff; 32],
-        }
-    }
-
-    #[test]
-    fn markers_come_in_the_order_of_the_chain_within_their_blocks() {
-        let (_folder, rows) = rows();
-        assert_eq!(rows.scanned().unwrap(), None);
-        let markers = [(300, 1, marker(3)), (2, 7, marker(1)), (300, 0, marker(2))];
-        rows.put_markers(400, &markers).unwrap();
-        assert_eq!(rows.scanned().unwrap(), Some(400));
-        let found = |from, to, max| -> Vec<_> {
-            let markers = rows.markers(from, to, max).unwrap();
-            markers.iter().map(|(placed, _)| placed.digest[0]).collect()
-        };
-        assert_eq!(found(0, 400, 10), [1, 2, 3]);
-        assert_eq!(found(3, 400, 10), [2, 3]);
-        assert_eq!(found(0, 299, 10), [1]);
-        assert_eq!(found(0, 400, 2), [1, 2]);
-        let placed = rows.place_of_digest(B256::repeat_byte(3)).unwrap().unwrap();
-        assert_eq!((placed.height, placed.index), (300, 1));
-        assert_eq!(placed.transaction, B256::repeat_byte(0xfc));
-        assert_eq!(rows.place_of_digest(B256::repeat_byte(9)).unwrap(), None);
-    }
-
-    #[test]
-    fn first_place_is_the_first_recognised_one() {
-        let (_folder, rows) = rows();
-        let marker = |tag| MarkerRow {
-            digest: [7; 32],
-            tag: [tag; 32],
-            transaction: [tag; 32],
-        };
-        // A stranger's copies with a wrong tag come first, and fill more than one look.
-        let wrong = (0..150_u32).map(|index| (5, index, marker(1)));
-        let right = [(5, 200, marker(2)), (9, 0, marker(2))];
-        let all: Vec<_> = wrong.chain(right).collect();
-        rows.put_markers(9, &all).unwrap();
-        let digest = B256::repeat_byte(7);
-        let first = |tag: u8| {
-            let is_ours = |row: &MarkerRow| Ok::<_, StorageError>(row.tag == [tag; 32]);
-            let place = rows.first_place_of(digest, is_ours).unwrap();
-            place.map(|place| (place.height, place.index))
-        };
-        assert_eq!(first(2), Some((5, 200)));
-        assert_eq!(first(1), Some((5, 0)));
-        assert_eq!(first(3), None);
     }
 
     #[test]
@@ -442,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn erasure_is_open_until_every_holder_has_answered() {
+    fn erasure_is_open_until_every_holder_has_answered_and_the_chain_shows_it() {
         let (_folder, rows) = rows();
         let mut erasure = ErasureRow {
             digest: [1; 32],
@@ -450,20 +315,35 @@ mod tests {
             by: [3; 32],
             reason: "asked".to_owned(),
             at_s: 5,
+            after: 6,
             signature: vec![],
             is_ours: true,
-            is_done_here: true,
+            is_senders: true,
+            part_of: None,
+            done_at_s: None,
             holders: vec![HolderRow {
                 org: [4; 32],
                 receipt: None,
             }],
             event: None,
+            is_unreported: false,
         };
-        rows.put_erasure(&erasure).unwrap();
-        assert_eq!(rows.open_erasures().unwrap().len(), 1);
-        erasure.holders[0].receipt = Some(vec![1]);
-        rows.put_erasure(&erasure).unwrap();
-        assert_eq!(rows.open_erasures().unwrap(), []);
-        assert_eq!(rows.erasure(B256::repeat_byte(1)).unwrap(), Some(erasure));
+        let digest = B256::repeat_byte(1);
+        let mut is_open = |change: fn(&mut ErasureRow)| {
+            change(&mut erasure);
+            rows.put_erasure(&erasure).unwrap();
+            assert_eq!(rows.erasure(digest).unwrap().as_ref(), Some(&erasure));
+            rows.open_erasures().unwrap() == [digest]
+        };
+        assert!(is_open(|_| ()));
+        assert!(is_open(|row| row.done_at_s = Some(7)));
+        assert!(is_open(|row| row.holders[0].receipt = Some(vec![1])));
+        assert!(!is_open(|row| row.event = Some([9; 32])));
+        // A part of another one is told with that; who only obeyed is not waited for.
+        assert!(is_open(|row| row.event = None));
+        assert!(!is_open(|row| row.part_of = Some([2; 32])));
+        assert!(!is_open(
+            |row| (row.part_of, row.is_unreported) = (None, true)
+        ));
     }
 }

@@ -1,16 +1,22 @@
 //! Looks through final blocks for markers and for what the contract says, once for
 //! all groups. A block without either costs a look at its transactions' addressees.
+//!
+//! Where `quorumCompat` is on, everything that may be a handle is written down: whether
+//! it is one of ours shows when its envelope is here, which may be later.
 
 use crate::private::{
     compat,
     directory::{Named, named_in},
+    erasing,
     members::blocking,
+    outbox::Delivery,
     registry::RegistryError,
-    rows::MarkerRow,
+    rows::{Findings, MarkerRow},
+    said::{Said, said_in},
     shared::Shared,
+    tagging, unmarked,
 };
 use alloy_primitives::{Address, B256};
-use medina_enclave::EnclaveError;
 use medina_execution::private::is_marker;
 use medina_storage::StorageError;
 use medina_types::Height;
@@ -29,9 +35,6 @@ enum ScanError {
     /// The disk.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The enclave, which knows the handles of `GoQuorum`'s clients.
-    #[error(transparent)]
-    Enclave(#[from] EnclaveError),
     /// The contract, which the directory is read from.
     #[error("the directory of private groups is not up to date: {0}")]
     Directory(#[from] RegistryError),
@@ -39,8 +42,7 @@ enum ScanError {
 
 /// What one step found.
 struct Found {
-    scanned: u64,
-    markers: Vec<(u64, u32, MarkerRow)>,
+    rows: Findings,
     named: BTreeSet<B256>,
 }
 
@@ -81,18 +83,21 @@ fn step(shared: &Shared, scanned: u64, head: u64) -> Result<(), ScanError> {
     if !found.named.is_empty() {
         shared.directory.refresh(&Named::These(found.named))?;
     }
-    shared.rows.put_markers(found.scanned, &found.markers)?;
-    for (height, _, marker) in &found.markers {
+    let rows = found.rows;
+    shared.rows.put_found(&rows)?;
+    for (height, _, marker) in &rows.markers {
         on_marker(shared, *height, marker)?;
     }
-    shared.scanned.send_replace(found.scanned);
+    shared.scanned.send_replace(rows.scanned);
     Ok(())
 }
 
 fn look(shared: &Shared, from: u64, to: u64) -> Result<Found, ScanError> {
     let mut found = Found {
-        scanned: to,
-        markers: Vec::new(),
+        rows: Findings {
+            scanned: to,
+            ..Findings::default()
+        },
         named: BTreeSet::new(),
     };
     let contract = shared.registry.contract();
@@ -109,48 +114,84 @@ fn look_at(
     found: &mut Found,
 ) -> Result<(), ScanError> {
     let store = &shared.chain.store;
-    let block = match store.block_by_number(height) {
+    let block = match store.sealed_block(height) {
         Ok(Some(block)) => block,
         // Pruned before this node's private side was turned on.
         Ok(None) | Err(StorageError::BlockPruned { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let transactions = block.sealed.transactions();
+    let transactions = block.transactions();
     if transactions.is_empty() {
         return Ok(());
     }
     let receipts = store.receipts(height)?.unwrap_or_default();
     found.named.extend(named_in(contract, &receipts));
+    for said in said_in(contract, &receipts) {
+        match said {
+            Said::Skipped { group, digest } => {
+                found.rows.votes.push((group, digest, height.0));
+            }
+            Said::Created { group, by } => found.rows.creators.push((group, by)),
+        }
+    }
+    let known = shared.known();
+    let reports = erasing::reports_in(contract, transactions, &receipts);
+    let ours = reports.filter(|report| known.groups.contains_key(&report.group));
+    found
+        .rows
+        .reports
+        .extend(ours.map(|one| (one.digest, one.org, one.transaction)));
     for (index, (transaction, receipt)) in (0_u32..).zip(transactions.iter().zip(&receipts)) {
         if let Some(marker) = is_marker(transaction, receipt) {
             let row = MarkerRow {
                 digest: marker.digest.0,
                 tag: marker.tag.0,
                 transaction: transaction.tx_hash().0,
+                is_handle: false,
             };
-            found.markers.push((height.0, index, row));
-        } else if let Some(row) = compat::marker_of(shared, transaction)? {
-            found.markers.push((height.0, index, row));
+            found.rows.markers.push((height.0, index, row));
+        } else if let Some(row) = compat::candidate(shared, transaction) {
+            found.rows.markers.push((height.0, index, row));
         }
     }
     Ok(())
 }
 
 /// A marker of ours need not be sent again.
-fn on_marker(shared: &Shared, height: u64, marker: &MarkerRow) -> Result<(), StorageError> {
-    let digest = B256::from(marker.digest);
-    let transaction = B256::from(marker.transaction);
-    let tag_of = |delivery: &crate::private::outbox::Delivery| delivery.tag == marker.tag;
-    let settled = {
-        let mut outbox = shared.outbox.lock();
-        if !outbox.get(digest).is_some_and(tag_of) {
-            return Ok(());
+fn on_marker(shared: &Shared, height: u64, marker: &MarkerRow) -> Result<(), ScanError> {
+    if marker.is_handle {
+        for digest in shared.rows.digests_of_handle(&marker.handle())? {
+            on_included(shared, (height, digest), marker)?;
         }
-        outbox.on_included(digest, height, transaction)
-    };
-    shared.sending.finish(digest);
-    match settled {
-        Some(delivery) => shared.write_delivery(&delivery),
-        None => Ok(()),
+        return Ok(());
     }
+    on_included(shared, (height, marker.digest.into()), marker)
+}
+
+fn on_included(
+    shared: &Shared,
+    (height, digest): (u64, B256),
+    marker: &MarkerRow,
+) -> Result<(), ScanError> {
+    unmarked::on_marker(shared, digest)?;
+    let transaction = B256::from(marker.transaction);
+    let delivery = shared.outbox.lock().get(digest).cloned();
+    let is_its = |delivery: &Delivery| marker.is_handle || delivery.tag == marker.tag;
+    let Some(delivery) = delivery.filter(is_its) else {
+        return Ok(());
+    };
+    // One by an older secret does nothing: another with a new tag follows.
+    let (group, version) = (B256::from(delivery.group), delivery.secret_version);
+    if !marker.is_handle && !tagging::was_in_force(shared, group, height, version)? {
+        return Ok(());
+    }
+    let settled = shared
+        .outbox
+        .lock()
+        .on_included(digest, height, transaction);
+    shared.sending.finish(digest);
+    if let Some(delivery) = settled {
+        shared.write_delivery(&delivery)?;
+    }
+    Ok(())
 }

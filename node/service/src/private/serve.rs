@@ -1,18 +1,20 @@
 //! Answers to other members. Who is no member of the group, by this node's own
 //! chain, is refused and learns nothing, not even whether there is such a group.
 
+mod delivering;
+
 use crate::private::{
     attestation::Attestation,
     erasing::{self, Carried, Order},
     members::blocking,
-    protocol::{Answer, Question, acknowledgement},
+    protocol::{Answer, Question},
     registry::GroupRecord,
     shared::{OwnParty, Shared},
 };
 use alloy_primitives::B256;
 use borsh::BorshDeserialize as _;
 use medina_enclave::{
-    Certificate, Digest, EnclaveError, Envelope, GroupId, PayloadStatus, SealedSecret, SignDomain,
+    Certificate, Digest, EnclaveError, Envelope, GroupId, PayloadStatus, SealedSecret,
 };
 use medina_storage::SnapshotCursor;
 use medina_types::{Height, NodePublicKey, limits};
@@ -132,11 +134,13 @@ fn reply(shared: &Shared, node: &NodePublicKey, question: Question) -> Reply {
             from,
             to,
             envelope,
+            tag,
             secrets,
         } => {
             let envelope = Envelope::from_bytes(&envelope)?;
             let asker = asker(shared, node, from, envelope.metadata.group.0)?;
-            deliver(shared, &asker, B256::from(to), &envelope, &secrets)
+            let (to, tag) = (B256::from(to), B256::from(tag));
+            delivering::deliver(shared, &asker, (to, tag), &envelope, &secrets)
         }
         Question::Fetch {
             from,
@@ -168,6 +172,8 @@ fn reply(shared: &Shared, node: &NodePublicKey, question: Question) -> Reply {
             digest,
             reason,
             at_s,
+            after,
+            receipts,
             signature,
         } => {
             let asker = asker(shared, node, from, group)?;
@@ -177,85 +183,12 @@ fn reply(shared: &Shared, node: &NodePublicKey, question: Question) -> Reply {
                 by: asker.org,
                 reason,
                 at_s,
+                after,
                 signature,
             };
-            erase(shared, &asker, order)
+            erase(shared, &asker, &order, &receipts)
         }
     }
-}
-
-fn deliver(
-    shared: &Shared,
-    asker: &Asker,
-    to: B256,
-    envelope: &Envelope,
-    secrets: &[Vec<u8>],
-) -> Reply {
-    let party = shared.party(to).filter(|_| asker.group.has(&to));
-    let party = party.ok_or(Refusal::Stranger)?;
-    let metadata = &envelope.metadata;
-    let spec = &shared.chain.spec;
-    if metadata.chain_id != spec.chain_id || metadata.genesis_hash != spec.genesis_hash.0 {
-        return Err(Refusal::Wrong(
-            "the envelope is of another chain".to_owned(),
-        ));
-    }
-    if metadata.mode.number() != asker.group.mode.number() {
-        return Err(Refusal::Wrong("the envelope is of another mode".to_owned()));
-    }
-    let caller = shared.caller("receive");
-    let sender = shared.known().org_of(&metadata.sender);
-    if !sender.is_some_and(|org| asker.group.has(&org)) {
-        return Err(Refusal::Wrong("the envelope is from no member".to_owned()));
-    }
-    // Secrets first: an envelope whose marker nobody recognises is of no use.
-    for sealed in secrets {
-        take_secret(shared, &asker.group, sealed)?;
-    }
-    let digest = envelope.digest();
-    match shared.enclave.accept(&caller, envelope) {
-        Ok(_) => {}
-        Err(EnclaveError::Erased(_)) => return receipt(shared, &asker.group, &digest),
-        Err(error) => return Err(error.into()),
-    }
-    let message = acknowledgement(digest.0, asker.group.id.0, to.0);
-    let signature = shared
-        .enclave
-        .sign(&party.id, SignDomain::Acknowledgement, &message)?;
-    if let Some(group) = shared.group(asker.group.id) {
-        group.wake.notify_one();
-    }
-    Ok(Answer::Acknowledged {
-        signature: signature.0.to_vec(),
-    })
-}
-
-/// Takes in a group's secret from a member, and has markers looked at again that
-/// nobody's secret fitted.
-pub(crate) fn take_secret(
-    shared: &Shared,
-    group: &GroupRecord,
-    sealed: &[u8],
-) -> Result<(), EnclaveError> {
-    let sealed = SealedSecret::from_bytes(sealed)?;
-    let known = shared.known();
-    let sender = known.org_of(&sealed.sender);
-    let is_members = sender.is_some_and(|org| group.has(&org));
-    if sealed.group.0 != group.id.0 || !is_members {
-        let text = "the secret is of another group, or from no member of it";
-        return Err(EnclaveError::BadEnvelope(text.to_owned()));
-    }
-    let before = shared.enclave.group_secrets()?;
-    let taken = shared
-        .enclave
-        .accept_group_secret(&shared.caller("receive"), &sealed)?;
-    if !before.contains(&taken) {
-        shared.forget_recognised();
-        if let Some(group) = shared.group(group.id) {
-            group.look_again();
-        }
-    }
-    Ok(())
 }
 
 /// The signed word that a payload was forgotten here.
@@ -338,7 +271,7 @@ fn attest(shared: &Shared, asker: &Asker, attestation: Attestation) -> Reply {
 /// Writes down what a member signed, checked before, and has it compared.
 pub(crate) fn note(
     shared: &Shared,
-    group: &crate::private::shared::Group,
+    group: &crate::private::group::Group,
     attestation: Attestation,
 ) -> Result<(), medina_storage::StorageError> {
     let mut book = group.book.lock();
@@ -412,7 +345,7 @@ fn snapshot(shared: &Shared, asker: &Asker, height: u64, cursor: Option<&[u8]>) 
     })
 }
 
-fn erase(shared: &Shared, asker: &Asker, order: Order) -> Reply {
+fn erase(shared: &Shared, asker: &Asker, order: &Order, receipts: &[Vec<u8>]) -> Reply {
     let known = shared.known();
     let party = known.parties.get(&asker.org).ok_or(Refusal::Stranger)?;
     if !order.is_signed_by(&party.id) {
@@ -420,11 +353,16 @@ fn erase(shared: &Shared, asker: &Asker, order: Order) -> Reply {
             "the erasure is not signed by you".to_owned(),
         ));
     }
-    match erasing::carry_out(shared, &asker.group, &order) {
+    match erasing::carry_out(shared, &asker.group, order, receipts) {
         Ok(Carried::Out(receipt)) => Ok(Answer::Erased(receipt.to_bytes())),
         Ok(Carried::NotYet) => Ok(Answer::NotYet),
         Ok(Carried::TooMany) => Ok(Answer::Later),
         Ok(Carried::Unknown) => Ok(Answer::Missing),
+        Ok(Carried::NotAllowed) => Err(Refusal::Wrong(
+            "only who sent a payload has it erased at the others, or more than half of the \
+             members with reportErased"
+                .to_owned(),
+        )),
         Err(error) => Err(Refusal::Ours(error.to_string())),
     }
 }

@@ -3,20 +3,22 @@
 use crate::{
     chain::Chain,
     private::{
-        attestation::Book,
         config::PrivateLimitsSection,
         directory::{Directory, Known},
+        group::Group,
         outbox::{Delivery, Outbox},
         queue::Placed,
         rate::{Rates, SenderRates},
         registry::{GroupRecord, Registry},
-        rows::Rows,
+        rows::{MarkerRow, Rows},
         sending::Sending,
+        tagging::Versions,
+        unmarked::Unmarked,
     },
     transactions::Transactions,
 };
 use alloy_primitives::B256;
-use medina_enclave::{Caller, Enclave, EnclaveError, PartyId};
+use medina_enclave::{Caller, Enclave, EnclaveError, GroupSecretInfo, PartyId};
 use medina_execution::private::{GroupStores, PrivateExecutor, PrivateRules};
 use medina_network::{NetworkError, NetworkHandle};
 use medina_storage::StorageError;
@@ -26,7 +28,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 use tokio::sync::{Notify, Semaphore, watch};
@@ -59,128 +61,6 @@ pub(crate) struct OwnParty {
     pub(crate) id: PartyId,
 }
 
-/// Why a group does not go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Halt {
-    /// Organisation whose root differs; our own where the fault is here.
-    pub(crate) member: B256,
-    /// Public height.
-    pub(crate) height: u64,
-    /// For an operator.
-    pub(crate) reason: String,
-}
-
-/// What a group's follower is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// It follows.
-    #[default]
-    Following,
-    /// It has no secret by which it could tell the group's markers.
-    WaitingForSecret,
-    /// It waits for payloads.
-    Waiting(Vec<B256>),
-    /// It takes the state from other members.
-    Rebuilding,
-    /// Something failed that is tried again.
-    Failing(String),
-    /// It has stopped.
-    Halted(Halt),
-}
-
-/// One group as its follower and everybody who asks share it.
-#[derive(Debug)]
-pub(crate) struct Group {
-    /// Its id.
-    pub(crate) id: B256,
-    /// There is something new for its follower.
-    pub(crate) wake: Notify,
-    /// What the follower does.
-    pub(crate) phase: Mutex<Phase>,
-    /// Public height up to which it was followed, markers or not.
-    pub(crate) followed: watch::Sender<u64>,
-    /// Signed roots.
-    pub(crate) book: Mutex<Book>,
-    /// Members that have acknowledged the secret since this node started.
-    pub(crate) know_secret: Mutex<BTreeSet<B256>>,
-    /// Serialises whatever changes the group's state.
-    pub(crate) writer: tokio::sync::Mutex<()>,
-    /// The group's state must be taken from others, from this height on.
-    pub(crate) rebuild_from: Mutex<Option<u64>>,
-    /// When transactions that follow each other may go on.
-    pub(crate) lane: Mutex<crate::private::validated::Lane>,
-    /// A secret is new: markers behind us may be the group's.
-    look_again: AtomicBool,
-}
-
-impl Group {
-    fn new(id: B256, book: Book, followed: u64) -> Self {
-        Self {
-            id,
-            wake: Notify::new(),
-            phase: Mutex::default(),
-            followed: watch::Sender::new(followed),
-            book: Mutex::new(book),
-            know_secret: Mutex::default(),
-            writer: tokio::sync::Mutex::new(()),
-            rebuild_from: Mutex::default(),
-            lane: Mutex::default(),
-            look_again: AtomicBool::new(false),
-        }
-    }
-
-    /// Has markers looked at again that were passed by.
-    pub(crate) fn look_again(&self) {
-        self.look_again.store(true, Ordering::Release);
-        self.wake.notify_one();
-    }
-
-    /// Whether they are to be, once.
-    pub(crate) fn take_look_again(&self) -> bool {
-        self.look_again.swap(false, Ordering::AcqRel)
-    }
-
-    /// Public height up to which it was followed.
-    pub(crate) fn height(&self) -> u64 {
-        *self.followed.borrow()
-    }
-
-    /// Changes the phase, and says so in the log when it is news.
-    pub(crate) fn enter(&self, phase: Phase) {
-        let mut current = self.phase.lock();
-        if *current == phase {
-            return;
-        }
-        let group = self.id;
-        match &phase {
-            Phase::Halted(halt) => {
-                metrics::counter!("medina_private_halts_total").increment(1);
-                tracing::error!(%group, member = %halt.member, height = halt.height, reason = halt.reason,
-                    "a private group has stopped; public blocks and other groups go on");
-            }
-            Phase::Waiting(missing) => {
-                tracing::info!(%group, missing = missing.len(), first = ?missing.first(),
-                    "a private group waits for payloads");
-            }
-            Phase::Failing(reason) => {
-                tracing::warn!(%group, reason, "a private group cannot go on now")
-            }
-            Phase::Rebuilding => {
-                tracing::warn!(%group, "a private group takes its state from other members");
-            }
-            Phase::WaitingForSecret => {
-                tracing::debug!(%group, "no member has a secret of this private group yet");
-            }
-            Phase::Following => {
-                if matches!(*current, Phase::Halted(_)) {
-                    tracing::info!(%group, "the members of a private group agree again");
-                }
-            }
-        }
-        *current = phase;
-    }
-}
-
 /// Shared by all tasks of the private side.
 pub(crate) struct Shared {
     pub(crate) chain: Chain,
@@ -195,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) parties: Vec<OwnParty>,
     pub(crate) limits: PrivateLimitsSection,
     pub(crate) rates: SenderRates,
+    /// Payloads of `GoQuorum`'s clients by organisation.
+    pub(crate) payload_rates: Rates<B256>,
     /// Erasures by the member that orders them.
     pub(crate) erasures: Rates<B256>,
     pub(crate) outbox: Mutex<Outbox>,
@@ -213,8 +95,14 @@ pub(crate) struct Shared {
     /// Counts transactions that were taken.
     order: AtomicU64,
     groups: Mutex<BTreeMap<B256, Arc<Group>>>,
-    /// Groups by digest and tag: anybody may send a known digest with another tag.
-    recognised: Mutex<BTreeMap<(B256, B256), Option<B256>>>,
+    /// Groups that are to be followed.
+    chosen: Mutex<BTreeSet<B256>>,
+    /// Secrets by digest and tag: anybody may send a known digest with another tag.
+    recognised: Mutex<BTreeMap<(B256, B256), Option<GroupSecretInfo>>>,
+    /// Versions of groups' secrets, as far as they were read.
+    pub(crate) versions: Mutex<Versions>,
+    /// Envelopes of members that have no marker yet.
+    pub(crate) unmarked: Unmarked,
 }
 
 /// What [`Shared::new`] is made of.
@@ -247,6 +135,7 @@ impl Shared {
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
         Ok(Self {
             rates: SenderRates::new(parts.limits.sender_per_minute),
+            payload_rates: Rates::new(parts.limits.sender_per_minute),
             erasures: Rates::new(ERASURES_PER_MINUTE),
             outbox: Mutex::new(outbox),
             outbox_wake: Notify::new(),
@@ -257,7 +146,10 @@ impl Shared {
             order: AtomicU64::new(0),
             scanned: watch::Sender::new(scanned),
             groups: Mutex::default(),
+            chosen: Mutex::default(),
             recognised: Mutex::default(),
+            versions: Mutex::default(),
+            unmarked: Unmarked::load(&parts.rows)?,
             chain: parts.chain,
             network: parts.network,
             own_node: parts.own_node,
@@ -333,6 +225,16 @@ impl Shared {
         self.groups.lock().values().cloned().collect()
     }
 
+    /// Which groups are followed from now on; the others' followers end.
+    pub(crate) fn choose(&self, groups: &[B256]) {
+        *self.chosen.lock() = groups.iter().copied().collect();
+    }
+
+    /// Whether a group is among those that are followed.
+    pub(crate) fn is_chosen(&self, id: B256) -> bool {
+        self.chosen.lock().contains(&id)
+    }
+
     /// Begins to follow a group; `None` if it is followed, or at the bound.
     ///
     /// # Errors
@@ -344,6 +246,9 @@ impl Shared {
         }
         let book = self.rows.book(id)?;
         let group = Arc::new(Group::new(id, book, 0));
+        if self.stores.has(id) {
+            group.begin_state();
+        }
         groups.insert(id, group.clone());
         Ok(Some(group))
     }
@@ -353,15 +258,29 @@ impl Shared {
         self.groups.lock().remove(&id);
     }
 
-    /// The group of ours that a marker belongs to.
+    /// The group of ours that a marker belongs to, whether it counts or not.
     ///
     /// # Errors
     /// When the enclave does not answer.
     pub(crate) fn recognise(&self, digest: B256, tag: B256) -> Result<Option<B256>, EnclaveError> {
+        let secret = self.recognise_secret(digest, tag)?;
+        Ok(secret.map(|secret| B256::from(secret.group.0)))
+    }
+
+    /// The secret by which a marker was tagged.
+    ///
+    /// # Errors
+    /// When the enclave does not answer.
+    pub(crate) fn recognise_secret(
+        &self,
+        digest: B256,
+        tag: B256,
+    ) -> Result<Option<GroupSecretInfo>, EnclaveError> {
         if let Some(known) = self.recognised.lock().get(&(digest, tag)) {
             return Ok(*known);
         }
-        let found = self.recognise_anew(digest, tag)?;
+        let named = (medina_enclave::Digest(digest.0), medina_enclave::Tag(tag.0));
+        let found = self.enclave.secret_of(&named.0, &named.1)?;
         let mut recognised = self.recognised.lock();
         if recognised.len() >= RECOGNISED_MAX {
             recognised.clear();
@@ -370,10 +289,21 @@ impl Shared {
         Ok(found)
     }
 
-    fn recognise_anew(&self, digest: B256, tag: B256) -> Result<Option<B256>, EnclaveError> {
-        let (digest, tag) = (medina_enclave::Digest(digest.0), medina_enclave::Tag(tag.0));
-        let group = self.enclave.group_of(&digest, &tag)?;
-        Ok(group.map(|group| B256::from(group.0)))
+    /// The envelope that a marker, or a handle, names in a group; `None` where it is
+    /// none of the group's.
+    ///
+    /// # Errors
+    /// As [`Self::first_place`].
+    pub(crate) fn digest_in<E>(&self, group: B256, row: &MarkerRow) -> Result<Option<B256>, E>
+    where
+        E: From<StorageError> + From<EnclaveError>,
+    {
+        if row.is_handle {
+            return Ok(self.rows.digest_of_handle(&row.handle(), group)?);
+        }
+        let digest = B256::from(row.digest);
+        let is_its = self.recognise(digest, row.tag.into())? == Some(group);
+        Ok(is_its.then_some(digest))
     }
 
     /// Where the first marker of a digest stands that belongs to a group.
@@ -384,8 +314,8 @@ impl Shared {
     where
         E: From<StorageError> + From<EnclaveError>,
     {
-        self.rows.first_place_of(digest, |row| {
-            Ok(self.recognise(digest, row.tag.into())? == Some(group))
+        self.rows.first_place_of(digest, |_, row| {
+            Ok(self.digest_in::<E>(group, row)? == Some(digest))
         })
     }
 
@@ -397,7 +327,10 @@ impl Shared {
     /// Executes for a group by what all its members agree on; bounds of this node's
     /// own clients do not come in.
     pub(crate) fn executor_of(&self, group: &GroupRecord) -> PrivateExecutor {
-        let rules = PrivateRules::new(group.id, group.mode);
+        let rules = PrivateRules {
+            gas_max: self.chain.private_gas,
+            ..PrivateRules::new(group.id, group.mode)
+        };
         PrivateExecutor::new(&self.chain.executor, rules)
     }
 
@@ -408,7 +341,7 @@ impl Shared {
     pub(crate) fn write_delivery(&self, delivery: &Delivery) -> Result<(), StorageError> {
         let digest = B256::from(delivery.digest);
         let is_open = self.outbox.lock().get(digest).is_some();
-        self.rows.put_delivery(delivery, is_open)
+        self.rows.put_deliveries(&[(delivery, is_open)])
     }
 }
 

@@ -6,13 +6,16 @@
 use crate::{
     chain::Chain,
     private::{
-        config::{EnclavePlace, PrivateSection},
+        anchored::ANCHOR_BLOCKS_MAX,
+        audit_anchor,
+        config::{EnclavePlace, PrivateSection, TlsSection},
         delivery,
         directory::Directory,
-        erasing, follower,
+        erasing, following,
         guard::Guarded,
         keys::{self, write_registration},
         node::PrivateSide,
+        places::Places,
         protocol::Question,
         registry::{Registry, RegistryError},
         rows::Rows,
@@ -20,14 +23,18 @@ use crate::{
         sending::{self, AccountError, Sending, load_account},
         serve,
         shared::{OwnParty, Parts, Shared},
+        upkeep,
     },
     transactions::Transactions,
 };
-use medina_enclave::{Caller, Enclave, EnclaveConfig, EnclaveError, LocalEnclave, RemoteEnclave};
+use medina_enclave::{
+    Caller, Enclave, EnclaveAddress, EnclaveConfig, EnclaveError, LocalEnclave, RemoteEnclave,
+    TlsKey, forbid_core_dumps,
+};
 use medina_execution::private::{GroupOpening, GroupStores};
 use medina_network::{NetworkHandle, PrivateReply};
 use medina_storage::{OpenOptions, SharedCache, StorageError, StoreSize};
-use medina_types::NodePublicKey;
+use medina_types::{NodePublicKey, NodeSecretKey};
 use std::{
     future::Future,
     path::{Path, PathBuf},
@@ -39,7 +46,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
 };
 use tracing::{error, info, warn};
@@ -48,10 +55,10 @@ use tracing::{error, info, warn};
 const QUESTIONS_WAITING_MAX: usize = 128;
 /// Questions that are answered at once: each holds a thread that reads the disk.
 const QUESTIONS_AT_ONCE: usize = 8;
+/// Of them those of one peer.
+const QUESTIONS_AT_ONCE_PER_PEER: usize = 2;
 /// Pause between two looks for an enclave that is not there yet.
 const ENCLAVE_PAUSE: Duration = Duration::from_secs(1);
-/// How often new groups are looked for without a block.
-const GROUPS_PERIOD: Duration = Duration::from_secs(1);
 /// Bytes of the cache of the private database.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -73,6 +80,9 @@ pub(crate) enum PrivateError {
     /// The enclave in this process.
     #[error("the enclave: {0}")]
     Enclave(#[from] EnclaveError),
+    /// Core dumps of this process would hold keys.
+    #[error("core dumps cannot be forbidden: {0}")]
+    CoreDumps(std::io::Error),
     /// A folder cannot be made.
     #[error("{}: {reason}", path.display())]
     Folder {
@@ -123,9 +133,12 @@ impl PrivateHandle {
         let Some(shared) = shared.as_ref() else {
             return bound;
         };
-        let heights = shared.groups().into_iter().map(|group| group.height());
+        // A group without a state here needs no history.
+        let groups = shared.groups().into_iter();
+        let heights = groups.filter_map(|group| group.has_state().then(|| group.height()));
         let slowest = heights.chain([*shared.scanned.borrow()]).min();
-        let slowest = slowest.unwrap_or(0);
+        // Validated transactions read the block that they were tried on.
+        let slowest = slowest.unwrap_or(0).saturating_sub(ANCHOR_BLOCKS_MAX);
         let is_too_slow = slowest < bound;
         if is_too_slow && !self.has_warned.swap(true, Ordering::Relaxed) {
             let waits = self.pruning_waits;
@@ -158,6 +171,8 @@ pub(crate) struct Grounds {
     pub(crate) network: NetworkHandle,
     pub(crate) transactions: Transactions,
     pub(crate) own_node: NodePublicKey,
+    /// Signs that this node serves its parties.
+    pub(crate) node_secret: NodeSecretKey,
     /// Folder of everything private.
     pub(crate) folder: PathBuf,
 }
@@ -204,6 +219,8 @@ fn open(section: &PrivateSection, grounds: Grounds) -> Result<Opened, PrivateErr
     let (chain, folder) = (&grounds.chain, &grounds.folder);
     let registry = Registry::new(chain.store.clone(), chain.executor.clone())?;
     make_folder(folder)?;
+    // The marker account's key and opened payloads are here in any case, and mostly all others.
+    forbid_core_dumps().map_err(PrivateError::CoreDumps)?;
     let options = OpenOptions {
         size: StoreSize::Group(SharedCache::new(CACHE_BYTES)),
         ..OpenOptions::default()
@@ -220,9 +237,9 @@ fn open(section: &PrivateSection, grounds: Grounds) -> Result<Opened, PrivateErr
             let config = EnclaveConfig::in_folder(folder.join("enclave"));
             Arc::new(LocalEnclave::open(config)?)
         }
-        EnclavePlace::Unix(socket) => {
-            let remote = RemoteEnclave::new(&socket);
-            Arc::new(Guarded::new(remote, socket.as_ref()))
+        EnclavePlace::Elsewhere(address) => {
+            let remote = remote(&address, section.tls.as_ref())?;
+            Arc::new(Guarded::new(remote, address.to_string().as_ref()))
         }
     };
     Ok(Opened {
@@ -234,6 +251,23 @@ fn open(section: &PrivateSection, grounds: Grounds) -> Result<Opened, PrivateErr
         enclave,
         grounds,
     })
+}
+
+/// An enclave of another process, which need not be there yet.
+fn remote(
+    address: &EnclaveAddress,
+    tls: Option<&TlsSection>,
+) -> Result<RemoteEnclave, EnclaveError> {
+    match (address, tls) {
+        (EnclaveAddress::Unix(socket), _) => Ok(RemoteEnclave::new(socket)),
+        (EnclaveAddress::Tls(place), Some(tls)) => {
+            RemoteEnclave::over_tls(place, &TlsKey::load(&tls.key_file)?, tls.peer)
+        }
+        (EnclaveAddress::Tls(_), None) => {
+            let reason = format!("{address} without [private.tls]: name key_file and peer");
+            Err(EnclaveError::BadRequest(reason))
+        }
+    }
 }
 
 /// Only this user may look into it.
@@ -262,6 +296,7 @@ async fn run(
         _ = stop.wait_for(|stop| *stop) => return,
         parties = find_parties(&opened) => parties,
     };
+    let section = opened.section.clone();
     let made = tokio::task::spawn_blocking(move || make_shared(opened, parties)).await;
     let shared = match made {
         Ok(Ok(shared)) => Arc::new(shared),
@@ -282,8 +317,10 @@ async fn run(
     tasks.spawn(delivery::run(shared.clone(), stop.clone()));
     tasks.spawn(keys::run(shared.clone(), stop.clone()));
     tasks.spawn(erasing::run(shared.clone(), stop.clone()));
+    tasks.spawn(upkeep::run(shared.clone(), stop.clone()));
+    tasks.spawn(audit_anchor::run(shared.clone(), stop.clone()));
     tasks.spawn(answer_all(shared.clone(), asked, stop.clone()));
-    tasks.spawn(follow_all(shared.clone(), stop.clone()));
+    tasks.spawn(following::run(shared.clone(), section, stop.clone()));
     while let Some(ended) = tasks.join_next().await {
         // Public blocks go on; what is private is found again at the next start.
         if let Err(error) = ended {
@@ -337,14 +374,16 @@ fn make_shared(opened: Opened, parties: Vec<OwnParty>) -> Result<Shared, Private
         sending,
         enclave,
     } = opened;
-    let place = (
-        grounds.chain.spec.chain_id,
-        registry.contract(),
-        grounds.own_node,
-    );
+    let place = (grounds.chain.spec.chain_id, registry.contract());
     let folder = grounds.folder.join("parties");
     for party in &parties {
-        write_registration(&folder, enclave.as_ref(), party, place)?;
+        write_registration(
+            &folder,
+            enclave.as_ref(),
+            party,
+            place,
+            &grounds.node_secret,
+        )?;
     }
     let own = parties.iter().map(|party| party.org).collect();
     let directory = Directory::new(registry.clone(), own)?;
@@ -365,72 +404,41 @@ fn make_shared(opened: Opened, parties: Vec<OwnParty>) -> Result<Shared, Private
     Ok(Shared::new(parts)?)
 }
 
-/// Answers members, a few at once.
+/// Answers members, a few at once, and nobody so many that others wait.
 async fn answer_all(
     shared: Arc<Shared>,
     mut asked: mpsc::Receiver<Asked>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let at_once = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
+    let mut places = Places::new(QUESTIONS_AT_ONCE, QUESTIONS_AT_ONCE_PER_PEER);
+    let mut answering = JoinSet::new();
     loop {
-        let next = tokio::select! {
+        while let Some((peer, asked)) = places.next() {
+            let shared = shared.clone();
+            answering.spawn(async move {
+                let answered = tokio::spawn(answer_one(shared, asked)).await;
+                if let Err(error) = answered {
+                    error!(%error, "a question of a member was not answered; report this");
+                }
+                peer
+            });
+        }
+        tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            next = asked.recv() => next,
-        };
-        let Some(Asked { from, bytes, reply }) = next else {
-            return;
-        };
-        let Ok(permit) = at_once.clone().acquire_owned().await else {
-            return;
-        };
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            if let Some(question) = Question::decode(&bytes) {
-                drop(bytes);
-                let answer = serve::answer(&shared, from, question).await;
-                reply.send(answer.encode());
-            }
-            drop(permit);
-        });
+            next = asked.recv() => match next {
+                Some(asked) => places.add(asked.from, asked),
+                None => return,
+            },
+            Some(Ok(peer)) = answering.join_next(), if !answering.is_empty() => places.done(peer),
+        }
     }
 }
 
-/// Starts a follower for every group of ours.
-async fn follow_all(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let mut followers = JoinSet::new();
-    let mut scanned = shared.scanned.subscribe();
-    let mut is_full = false;
-    loop {
-        for id in shared.known().groups.keys() {
-            match shared.follow(*id) {
-                Ok(Some(group)) => {
-                    followers.spawn(follower::run(shared.clone(), group, stop.clone()));
-                }
-                Ok(None) if !is_full && shared.group(*id).is_none() => {
-                    is_full = true;
-                    warn!(
-                        groups = shared.limits.groups,
-                        "more private groups than this node follows (private.limits.groups)"
-                    );
-                }
-                Ok(None) => {}
-                Err(error) => warn!(group = %id, %error, "a private group cannot be followed"),
-            }
-        }
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            changed = scanned.changed() => {
-                if changed.is_err() {
-                    break;
-                }
-            }
-            Some(ended) = followers.join_next(), if !followers.is_empty() => {
-                if let Err(error) = ended {
-                    error!(%error, "a private group's task ended unexpectedly; start the node again and report this");
-                }
-            }
-            () = tokio::time::sleep(GROUPS_PERIOD) => {}
-        }
+async fn answer_one(shared: Arc<Shared>, asked: Asked) {
+    let Asked { from, bytes, reply } = asked;
+    if let Some(question) = Question::decode(&bytes) {
+        drop(bytes);
+        let answer = serve::answer(&shared, from, question).await;
+        reply.send(answer.encode());
     }
-    while followers.join_next().await.is_some() {}
 }

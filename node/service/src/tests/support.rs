@@ -14,7 +14,7 @@ use alloy_primitives::{Address, Bytes};
 use async_trait::async_trait;
 use medina_consensus::{Engine, EngineStatus, Input, Output};
 use medina_execution::{BuildAttributes, ExecutedBlock, Executor};
-use medina_genesis::{ChainOptions, LoadedGenesis, new_chain};
+use medina_genesis::{ChainOptions, LoadedGenesis, PrivateBounds, new_chain};
 use medina_network::{NetworkError, PeerInfo};
 use medina_pool::{Pool, PoolConfig};
 use medina_storage::{OpenOptions, Store};
@@ -75,6 +75,8 @@ fn genesis_of(engine: ConsensusEngine) -> LoadedGenesis {
             validators: ValidatorSet::new((0..4).map(validator).collect()).unwrap(),
             admin: None,
             timestamp_s: 1_700_000_000,
+            quorum_compat: false,
+            private: PrivateBounds::default(),
         };
         LoadedGenesis::new(&new_chain(&options).unwrap()).unwrap()
     }
