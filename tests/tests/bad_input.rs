@@ -486,7 +486,7 @@ async fn bad_arguments_show_what_was_expected() {
         ("node run", "--config <FILE>"),
         ("node run --config a --config b", "cannot be used multiple"),
         ("dev --rpc-port 99999", "99999 is not in 0..=65535"),
-        ("market buy one", "'one' for '<LISTING>'"),
+        ("market buy one", "`one` cannot be <LISTING>"),
         (
             "market list --resource 0x12 --property a --price much",
             "'much' for '--price <TOKENS>'",

@@ -504,7 +504,7 @@ async fn transaction_manager_bounds_what_it_takes() {
         ),
         (
             "/storeraw",
-            json!({ "payload": payload(1 << 20) }),
+            json!({ "payload": payload(100_000) }),
             413,
             "larger than",
         ),

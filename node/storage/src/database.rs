@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// that was killed half-way leaves these, and nothing of value.
 const UNFINISHED_PREFIXES: [&str; 5] = ["LOCK", "LOG", "MANIFEST-", "OPTIONS-", "IDENTITY"];
 const UNFINISHED_SUFFIX: &str = ".dbtmp";
+/// Folder that a node's private side keeps beside the database: keys among it, which
+/// must outlive a chain that is fetched anew.
+const PRIVATE_FOLDER: &str = "private";
 
 /// The open database.
 pub(crate) struct Database {
@@ -439,7 +442,7 @@ fn refuse_foreign_folder(path: &Path) -> Result<(), StorageError> {
             || UNFINISHED_PREFIXES
                 .iter()
                 .any(|prefix| name.starts_with(prefix));
-        if !unfinished {
+        if !unfinished && name != PRIVATE_FOLDER {
             let reason = format!("it holds {name}, but no CURRENT file");
             return Err(StorageError::Foreign {
                 path: path.into(),

@@ -5,7 +5,6 @@ use crate::{NOWHERE, SECRET, SPOKEN, TURN, state_folder};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
 use medina_sdk::private::{Groups, PrivateMode};
-use medina_storage::{OpenOptions, Store};
 use medina_tests::private::{
     PrivateNetwork, add, adding, count, deploy, deploy_counter, files_with, patiently, rows_with,
     teller,
@@ -276,21 +275,27 @@ fn quantity(value: &Value) -> U256 {
     serde_json::from_value(value.clone()).expect("a quantity")
 }
 
-/// Removes the chain of a node, and everything private but its secrets. A chain begins
-/// in an empty folder; what is kept is put beside it then.
+/// Removes the chain of a node, and everything private but its secrets.
 fn forget_the_chain(data: &Path) {
-    let aside = data.with_file_name("aside");
-    std::fs::rename(data.join("private"), &aside).expect("a folder can be moved");
-    std::fs::remove_dir_all(data).expect("a database can be removed");
-    drop(Store::open(data, OpenOptions::default()).expect("a new database"));
-    for entry in std::fs::read_dir(&aside).expect("a folder").flatten() {
-        let path = entry.path();
-        let is_enclave = path.file_name().is_some_and(|name| name == "enclave");
-        if path.is_dir() && !is_enclave {
-            std::fs::remove_dir_all(path).expect("a folder can be removed");
+    let is_kept = |path: &Path| path.file_name().is_some_and(|name| name == "enclave");
+    let private = data.join("private");
+    let entries = [data, &private].map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    for path in entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+    {
+        if path == private || is_kept(&path) {
+            continue;
+        }
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).expect("a folder can be removed"),
+            // Keys and tokens beside the group stores stay.
+            false if path.starts_with(&private) => {}
+            false => std::fs::remove_file(path).expect("a file can be removed"),
         }
     }
-    std::fs::rename(aside, data.join("private")).expect("a folder can be moved");
 }
 
 fn copy(from: &Path, to: &Path, is_left_out: &dyn Fn(&PathBuf) -> bool) {

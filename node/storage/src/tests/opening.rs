@@ -25,6 +25,16 @@ fn folder_with_other_files_is_foreign_and_left_alone() {
 }
 
 #[test]
+fn chain_that_was_deleted_beside_the_private_folder_begins_anew_and_leaves_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let private = folder.path().join("private");
+    std::fs::create_dir(&private).unwrap();
+    std::fs::write(private.join("identity.key"), b"x").unwrap();
+    drop(Store::open(folder.path(), OpenOptions::default()).unwrap());
+    assert_eq!(std::fs::read(private.join("identity.key")).unwrap(), b"x");
+}
+
+#[test]
 fn file_in_place_of_the_folder_is_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -2,7 +2,7 @@
 
 use alloy_primitives::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hyper::{Method, StatusCode, header::CONTENT_LENGTH};
+use hyper::{Method, StatusCode};
 use jsonrpsee::{
     server::{HttpRequest, HttpResponse},
     types::ErrorObjectOwned,
@@ -186,11 +186,7 @@ async fn body<T: DeserializeOwned>(context: &Context, request: HttpRequest) -> R
         let text = format!("the request is larger than {max} bytes");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
-    let told = request.headers().get(CONTENT_LENGTH);
-    let told = told.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if told.is_some_and(|told| told > max) {
-        return Err(too_large());
-    }
+    // Whoever announces too much is heard out all the same, or would not hear the answer.
     let reading = read_body(request.into_body(), max);
     let read = tokio::time::timeout(context.config.body_timeout, reading).await;
     let read = read.map_err(|_| {
