@@ -17,9 +17,12 @@ use crate::{
     },
     transactions::Transactions,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use medina_enclave::{Caller, Enclave, EnclaveError, GroupSecretInfo, PartyId};
-use medina_execution::private::{GroupStores, PrivateExecutor, PrivateRules};
+use medina_execution::{
+    CallRequest,
+    private::{GroupStores, PrivateExecutor, PrivateRules},
+};
 use medina_network::{NetworkError, NetworkHandle};
 use medina_storage::StorageError;
 use medina_types::NodePublicKey;
@@ -122,6 +125,23 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
+    /// Whether a call of the contract by the marker account would pass now. A failure
+    /// of the executor is no.
+    pub(crate) fn would_pass(&self, input: &Bytes, gas: u64) -> bool {
+        let request = CallRequest {
+            from: Some(self.sending.address()),
+            to: Some(self.registry.contract()),
+            gas: Some(gas),
+            input: input.clone(),
+            ..CallRequest::default()
+        };
+        let (head, executor) = (self.chain.head(), &self.chain.executor);
+        let environment = executor.pending_environment(&head, self.chain.clock.unix_seconds());
+        let state = self.chain.store.state();
+        let outcome = executor.call(&state, environment, &request);
+        outcome.is_ok_and(|outcome| outcome.is_success())
+    }
+
     /// Takes up deliveries that were under way.
     ///
     /// # Errors

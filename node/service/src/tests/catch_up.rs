@@ -2,15 +2,11 @@
 //! `cargo test --release -p medina-service --lib catch_up_speed -- --ignored --nocapture`.
 
 use super::{support::*, transfers::chain_of_transfers};
-use crate::{
-    chain::Written,
-    sync::{Sync, serve},
-};
+use crate::{chain::Written, sync::serve};
 use alloy_consensus::transaction::SignerRecoverable;
 use medina_types::{Height, SealedBlock, wire::SyncRequest};
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,23 +17,15 @@ const BLOCKS: u64 = 20_000;
 #[ignore = "a measurement: prints a figure"]
 async fn catch_up_speed_of_empty_blocks() {
     let (_source_folder, source) = grown_chain(BLOCKS);
-    let (_folder, chain) = chain();
-    let links = Arc::new(FakeLinks::default());
-    let driver = run_driver(&chain, idle_engine(&chain), links.clone());
-    let (sync, _) = Sync::new(
-        chain.clone(),
-        driver.handle.clone(),
-        links.clone(),
-        key(3),
-        Arc::default(),
-    );
+    let node = behind();
     for peer in 0..3 {
-        links.connect(key(peer), Height(BLOCKS), honest(&source));
+        node.links
+            .connect(key(peer), Height(BLOCKS), honest(&source));
     }
     let started = Instant::now();
-    sync.catch_up().await;
+    node.sync.catch_up().await;
     let took = started.elapsed();
-    assert_eq!(chain.head().height, Height(BLOCKS));
+    assert_eq!(node.chain.head().height, Height(BLOCKS));
     let per_second = BLOCKS as f64 / took.as_secs_f64();
     println!("{BLOCKS} empty blocks of 4 validators in {took:.2?}: {per_second:.0} blocks/s");
 }

@@ -4,7 +4,7 @@ use super::{support::*, transfers::*};
 use crate::{
     chain::Chain,
     fatal::Fatal,
-    sync::{Sync, check_signatures, serve},
+    sync::{check_signatures, serve},
 };
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
@@ -19,40 +19,8 @@ use tokio::sync::watch;
 
 const BLOCKS: u64 = 5;
 
-struct Behind {
-    _folder: TempDir,
-    chain: Chain,
-    links: Arc<FakeLinks>,
-    sync: Sync,
-    _driver: Running,
-}
-
-/// A node at genesis that knows nobody yet.
-fn behind() -> Behind {
-    let (folder, chain) = chain();
-    let links = Arc::new(FakeLinks::default());
-    let driver = run_driver(&chain, idle_engine(&chain), links.clone());
-    let (sync, _) = Sync::new(
-        chain.clone(),
-        driver.handle.clone(),
-        links.clone(),
-        key(3),
-        Arc::default(),
-    );
-    Behind {
-        _folder: folder,
-        chain,
-        links,
-        sync,
-        _driver: driver,
-    }
-}
-
 /// A peer that hands out the blocks of a chain with senders of its own.
-fn claiming(
-    source: &Chain,
-    claim: impl Fn(&mut CertifiedBlock) + Send + std::marker::Sync + 'static,
-) -> Answer {
+fn claiming(source: &Chain, claim: impl Fn(&mut CertifiedBlock) + Send + Sync + 'static) -> Answer {
     let source = source.clone();
     Box::new(move |request: SyncRequest| {
         let mut response = serve(&source, request);

@@ -8,7 +8,7 @@ use crate::{
     fatal::Fatal,
     links::Links,
     organisations::Organisations,
-    sync::serve,
+    sync::{self, SyncProgress, serve},
 };
 use alloy_primitives::{Address, Bytes};
 use async_trait::async_trait;
@@ -360,5 +360,40 @@ pub(crate) fn idle_engine(chain: &Chain) -> ScriptedEngine {
         on_started: Vec::new(),
         on_decided: Vec::new(),
         told: Told::default(),
+    }
+}
+
+/// A node at genesis with peers of its own.
+pub(crate) struct Behind {
+    _folder: TempDir,
+    pub(crate) chain: Chain,
+    pub(crate) links: Arc<FakeLinks>,
+    pub(crate) sync: sync::Sync,
+    pub(crate) progress: watch::Receiver<Option<SyncProgress>>,
+    _driver: Running,
+}
+
+/// A node at genesis that knows nobody yet.
+pub(crate) fn behind() -> Behind {
+    behind_on(chain())
+}
+
+pub(crate) fn behind_on((folder, chain): (TempDir, Chain)) -> Behind {
+    let links = Arc::new(FakeLinks::default());
+    let driver = run_driver(&chain, idle_engine(&chain), links.clone());
+    let (sync, progress) = sync::Sync::new(
+        chain.clone(),
+        driver.handle.clone(),
+        links.clone(),
+        key(3),
+        Arc::default(),
+    );
+    Behind {
+        _folder: folder,
+        chain,
+        links,
+        sync,
+        progress,
+        _driver: driver,
     }
 }

@@ -2,8 +2,8 @@
 
 use super::support::*;
 use crate::{
-    chain::{Chain, Written},
-    sync::{Sync, SyncProgress, serve},
+    chain::Written,
+    sync::{Sync, serve},
 };
 use medina_types::{Height, NodePublicKey, SealedBlock, limits, wire::SyncRequest};
 use std::{
@@ -11,42 +11,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-use tokio::sync::watch;
-
-struct Behind {
-    _folder: TempDir,
-    chain: Chain,
-    links: Arc<FakeLinks>,
-    sync: Sync,
-    progress: watch::Receiver<Option<SyncProgress>>,
-    _driver: Running,
-}
-
-/// A node at genesis that knows nobody yet.
-fn behind() -> Behind {
-    behind_on(chain())
-}
-
-fn behind_on((folder, chain): (TempDir, Chain)) -> Behind {
-    let links = Arc::new(FakeLinks::default());
-    let driver = run_driver(&chain, idle_engine(&chain), links.clone());
-    let (sync, progress) = Sync::new(
-        chain.clone(),
-        driver.handle.clone(),
-        links.clone(),
-        key(3),
-        Arc::default(),
-    );
-    Behind {
-        _folder: folder,
-        chain,
-        links,
-        sync,
-        progress,
-        _driver: driver,
-    }
-}
 
 const HONEST: u8 = 0;
 const LIAR: u8 = 9;

@@ -2,9 +2,8 @@
 
 use super::{EraseError, holders::receipts};
 use crate::private::{registry::report_erased_input, rows::ErasureRow, shared::Shared};
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolEvent as _, sol};
-use medina_execution::CallRequest;
 use medina_types::{Receipt, Transaction};
 
 sol! {
@@ -75,7 +74,7 @@ pub(super) fn report(shared: &Shared, row: &mut ErasureRow) -> Result<(), EraseE
         .collect();
     let hash = B256::from(medina_enclave::receipts_hash(&all));
     let input = report_erased_input(group, digest, hash);
-    if may_call(shared, &input) {
+    if shared.would_pass(&input, REPORT_GAS) {
         let contract = shared.registry.contract();
         shared.sending.send_call(contract, input, REPORT_GAS);
         return Ok(());
@@ -85,27 +84,10 @@ pub(super) fn report(shared: &Shared, row: &mut ErasureRow) -> Result<(), EraseE
     Ok(())
 }
 
-/// Whether a call of the marker account would pass now.
-fn may_call(shared: &Shared, input: &Bytes) -> bool {
-    let request = CallRequest {
-        from: Some(shared.sending.address()),
-        to: Some(shared.registry.contract()),
-        gas: Some(REPORT_GAS),
-        input: input.clone(),
-        ..CallRequest::default()
-    };
-    let head = shared.chain.head();
-    let executor = &shared.chain.executor;
-    let environment = executor.pending_environment(&head, shared.chain.clock.unix_seconds());
-    let state = shared.chain.store.state();
-    let outcome = executor.call(&state, environment, &request);
-    outcome.is_ok_and(|outcome| outcome.is_success())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{Log, LogData};
+    use alloy_primitives::{Bytes, Log, LogData};
 
     #[test]
     fn report_is_named_by_the_transaction_that_made_it_and_by_no_other_contracts_event() {
