@@ -97,7 +97,9 @@ pub(crate) fn of_enclave(error: EnclaveError) -> PrivateError {
 
 pub(crate) fn of_seal(error: SealError) -> PrivateError {
     match error {
-        SealError::NoKey(_) | SealError::NewSecret => PrivateError::Unavailable(error.to_string()),
+        SealError::NotRegistered(_) | SealError::NoKey(_) | SealError::NewSecret => {
+            PrivateError::Unavailable(error.to_string())
+        }
         SealError::Full(_) => PrivateError::Limit(error.to_string()),
         SealError::Enclave(error) => of_enclave(error),
         error => fault(error),

@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 /// Why a payload was not sealed and put into the outbox.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SealError {
+    /// The members would take nothing from this node.
+    #[error(
+        "this node's identity key is not the one that organisation {0} has registered; its admin runs `medina private party register`"
+    )]
+    NotRegistered(B256),
     /// A member cannot be encrypted to.
     #[error("member {0} has published no encryption key yet; its node does so when it runs")]
     NoKey(B256),
@@ -125,6 +130,7 @@ fn sealed(
         .filter(|org| **org != sender.org)
         .copied()
         .collect();
+    check_registered(shared, sender)?;
     let keys = recipient_keys(shared, &others)?;
     let caller = shared.caller("send");
     let anchor = way.anchor.unwrap_or_else(|| shared.chain.head().height.0);
@@ -250,6 +256,14 @@ pub(crate) const fn mode_of(mode: PrivacyMode) -> Mode {
         PrivacyMode::CounterParty => Mode::CounterParty,
         PrivacyMode::MandatoryRecipients => Mode::Mandatory,
         PrivacyMode::Validated => Mode::Validated,
+    }
+}
+
+fn check_registered(shared: &Shared, sender: &OwnParty) -> Result<(), SealError> {
+    let party = shared.registry.now(|view| view.party(sender.org))?;
+    match party.is_some_and(|party| party.id == sender.id) {
+        true => Ok(()),
+        false => Err(SealError::NotRegistered(sender.org)),
     }
 }
 
